@@ -1,0 +1,5 @@
+"""`python -m campanile` is the command `campanile`."""
+
+from campanile.cli.main import main
+
+main()

@@ -1,0 +1,81 @@
+"""The words of sending: what is planned, handed over, answered and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+#: The arm that gets nothing. The ledger refuses a message for it.
+CONTROL = "control"
+
+
+class Outcome(StrEnum):
+    """What a hand-over came to."""
+
+    #: The provider has taken the message.
+    ACCEPTED = "accepted"
+    #: The provider refused this message for good.
+    REJECTED = "rejected"
+    #: The provider certainly does not have it; it may be tried again.
+    NOT_SENT = "not_sent"
+    #: The answer was lost: the provider may or may not have it. Never resent by itself.
+    UNKNOWN = "unknown"
+
+
+class MessageState(StrEnum):
+    """Where a planned message stands. Every planned message is in exactly one."""
+
+    DUE = "due"  #: planned, and may be claimed from its due moment on
+    HELD = "held"  #: waits for quiet hours to end
+    CLAIMED = "claimed"  #: a running sender has it; at most `in_flight` of them have an open attempt
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    SUPPRESSED = "suppressed"  #: must not be contacted any more
+    EXPIRED = "expired"  #: came too late to be sent
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMessage:
+    """One message of a plan as the ledger keeps it. The only row that holds an address."""
+
+    message_id: str
+    customer_id: str
+    arm: str
+    step: str
+    channel: str
+    address: str
+    #: What the template needs, frozen at plan time.
+    variables: Mapping[str, object]
+    due_at: datetime
+    expires_at: datetime
+    #: IANA name of the recipient's time zone, for quiet hours.
+    zone: str
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A rendered message. Lives in memory only."""
+
+    message_id: str
+    channel: str
+    to: str
+    subject: str = ""
+    text: str = ""
+    html: str = ""
+    #: Complete RFC 5322 bytes for channels that carry mail.
+    mime: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A provider's answer to one hand-over. `detail` never holds an address."""
+
+    message_id: str
+    outcome: Outcome
+    provider_id: str = ""
+    detail: str = ""
