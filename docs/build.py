@@ -1,0 +1,47 @@
+"""Writes the pages of docs/reference that are made from code: commands, file formats, Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from campanile.cli.main import COMMANDS, cli
+from campanile.spec.schema import reference_markdown
+
+REFERENCE = Path(__file__).parent / "reference"
+PYTHON = ("campanile.measure", "campanile.design.assign", "campanile.design.power", "campanile.spec.project")
+
+
+def commands_page() -> str:
+    """The page of every command: what it does, its arguments and options."""
+    parts = ["# Command line", "Exit codes: 0 done, 1 found problems, 2 wrong use. `--json` prints one document and nothing else."]
+    context = click.Context(cli, info_name="campanile")
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        with click.Context(command, info_name=f"campanile {name}", parent=None, terminal_width=100) as child:
+            parts.append(f"## campanile {name}\n\n```text\n{command.get_help(child)}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def python_page() -> str:
+    """The page that mkdocstrings fills from docstrings."""
+    return "# Python\n\n" + "\n\n".join(f"::: {module}" for module in PYTHON) + "\n"
+
+
+def pages() -> dict[str, str]:
+    """File name → text of every made page."""
+    made = {f"{kind}.md": text for kind, text in reference_markdown().items()}
+    return {**made, "commands.md": commands_page(), "python.md": python_page()}
+
+
+def main() -> None:
+    """Writes the pages."""
+    REFERENCE.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Prefect entrypoints: decorators, parameters and artifacts. What they do is in src/campanile."""

@@ -1,0 +1,1 @@
+"""The command line: arguments and printing. Everything it does, another room does."""

@@ -1,0 +1,77 @@
+"""`campanile`: every command by name, loaded when it is called, so that `--help` and `check` stay fast."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from campanile import __version__
+from campanile.errors import CampanileError
+
+#: Command → (module below campanile.cli, what it does). The order is the order of work.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "check": ("specs", "Check every campaign, experiment and template; print all problems."),
+    "schema": ("specs", "Print or write the JSON Schemas that editors complete from."),
+    "import": ("shop", "Import the shop's files into the customer database."),
+    "profile": ("shop", "Refresh RFM, life-cycle stage and reachability."),
+    "plan": ("campaigns", "Select, split and freeze a campaign; explain it before anything is sent."),
+    "preview": ("campaigns", "Render a campaign's messages for sampled customers."),
+    "run": ("campaigns", "Send the frozen plan, or show what would be sent."),
+    "status": ("campaigns", "Account for every planned message."),
+    "resolve": ("campaigns", "Settle hand-overs whose answer was lost."),
+    "readout": ("campaigns", "Read the experiment: did it work, did it pay, can it be trusted."),
+    "rehearse": ("rehearse", "Play a whole campaign against simulated customers with a known effect."),
+}
+
+
+class LazyCommands(click.Group):
+    """A group whose commands are imported when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Command names in the order of work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"campanile.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name; a misspelt one is answered with the nearest."""
+        from campanile.errors import did_you_mean
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f'no command "{args[0]}"; {did_you_mean(args[0], COMMANDS)}')
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="campanile")
+def cli() -> None:
+    """Campaigns as randomised experiments: committed as YAML, sent once, read honestly."""
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Runs the command line; exits 0 when done, 1 when problems were found, 2 when called wrongly."""
+    try:
+        cli.main(args=args, prog_name="campanile", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(1)
+    except CampanileError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,56 @@
+"""`campanile check` and `campanile schema`: what is committed, before anything touches data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from campanile.cli.options import json_option, print_json, project_options
+from campanile.errors import ProblemsError
+
+
+@click.command("check")
+@project_options
+@json_option
+def check_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Check every campaign, experiment, segment and template; print all problems at once."""
+    from campanile.messages.templates import check_templates
+    from campanile.spec.project import load_project
+
+    try:
+        project = load_project(root.resolve(), home=home)
+        problems = check_templates(project)
+        if problems:
+            raise ProblemsError(problems)
+    except ProblemsError as error:
+        if not as_json:
+            raise
+        rows = [{"file": p.file, "line": p.line, "what": p.what, "cure": p.cure} for p in error.problems]
+        print_json({"contract": 1, "problems": rows})
+        raise SystemExit(error.exit_code) from error
+    if as_json:
+        print_json({"contract": 1, "problems": []})
+    else:
+        names = ", ".join(sorted(project.campaigns)) or "none yet"
+        click.echo(f"{len(project.campaigns)} campaign(s) without a problem: {names}")
+
+
+@click.command("schema")
+@click.argument("kind", required=False, metavar="[campaign|experiment|project|segments]")
+@click.option("--write", is_flag=True, help="Write the schema files and the reference pages of this checkout.")
+def schema_command(kind: str | None, write: bool) -> None:  # noqa: FBT001
+    """Print the JSON Schema of one kind of file, or write all of them."""
+    from campanile.errors import UsageError, did_you_mean
+    from campanile.spec.schema import json_schemas, write_reference, write_schemas
+
+    if write:
+        for path in (*write_schemas(), *write_reference(Path("docs/reference"))):
+            click.echo(path)
+        return
+    schemas = json_schemas()
+    if kind not in schemas:
+        raise UsageError(f'no schema "{kind}"' if kind else "which schema?", did_you_mean(kind or "", schemas))
+    print_json(schemas[kind])
+
+

@@ -1,0 +1,131 @@
+"""The frozen plan of one wave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from campanile import clock
+
+
+@dataclass(frozen=True)
+class Left:
+    """One step of the waterfall: how many stayed and how many it lost."""
+
+    line: str
+    text: str
+    left: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class Strength:
+    """What the arms can show of the primary metric, against control.
+
+    Attributes:
+        metric: The primary metric.
+        arm: The arm compared with control; the smallest one.
+        baseline: The registered rate of control.
+        absolute: Smallest detectable difference at the registered alpha and power.
+        relative: The same as a share of the baseline.
+        expected: The registered expectation, or None.
+        power_at_expected: Chance to see the expected difference, or None.
+        needed: Units in control and in the arm that the expected difference needs, or None.
+    """
+
+    metric: str
+    arm: str
+    baseline: float
+    absolute: float
+    relative: float
+    expected: float | None
+    power_at_expected: float | None
+    needed: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Load:
+    """What will be sent and what it costs.
+
+    Attributes:
+        messages: How many messages are planned.
+        segments: SMS parts in total; 0 for mail.
+        largest: Bytes of the largest message.
+        cost: Minor units: messages and the fixed cost.
+    """
+
+    messages: int
+    segments: int
+    largest: int
+    cost: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything decided before the first hand-over. Rebuilt from the ledger, never recomputed.
+
+    Attributes:
+        fingerprint: sha256 over the campaign, its experiment, its templates and the shop's economics.
+        snapshot: Path of the assignment Parquet, relative to the stores' home.
+        problems: What a person should weigh before sending: sentences.
+        begun: Whether a message was already handed over.
+    """
+
+    plan_id: str
+    campaign: str
+    wave: str
+    as_of: datetime
+    fingerprint: str
+    snapshot: str
+    audience: int
+    arms: Mapping[str, int]
+    waterfall: tuple[Left, ...]
+    strength: Strength | None
+    load: Load
+    currency: str
+    problems: tuple[str, ...] = ()
+    begun: bool = False
+
+    @property
+    def excluded(self) -> dict[str, int]:
+        """Customers lost by step, in order, steps that lost nobody left out."""
+        return {step.line: step.lost for step in self.waterfall if step.lost}
+
+
+def summary(plan: Plan) -> dict[str, Any]:
+    """What the ledger keeps of a plan beside its columns, as plain JSON values."""
+    return {
+        "audience": plan.audience,
+        "waterfall": [asdict(step) for step in plan.waterfall],
+        "strength": asdict(plan.strength) if plan.strength else None,
+        "load": asdict(plan.load),
+        "currency": plan.currency,
+        "problems": list(plan.problems),
+    }
+
+
+def to_json(plan: Plan) -> dict[str, Any]:
+    """The plan in the shape that other programs rely on (contract 1)."""
+    from campanile.money import Currency
+
+    strength = plan.strength
+    return {
+        "contract": 1,
+        "campaign": plan.campaign,
+        "wave": plan.wave,
+        "as_of": clock.iso(plan.as_of),
+        "fingerprint": plan.fingerprint,
+        "audience": plan.audience,
+        "arms": dict(plan.arms),
+        "excluded": plan.excluded,
+        "waterfall": [asdict(step) for step in plan.waterfall],
+        "smallest_detectable": strength
+        and {"metric": strength.metric, "absolute": strength.absolute, "relative": strength.relative},
+        "power_at_expected": strength and strength.power_at_expected,
+        "messages": plan.load.messages,
+        "cost": {"total": float(Currency(plan.currency).major(plan.load.cost)), "currency": plan.currency},
+        "problems": list(plan.problems),
+        "begun": plan.begun,
+    }

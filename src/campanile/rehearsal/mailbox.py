@@ -1,0 +1,72 @@
+"""A mail server on loopback for rehearsals: keeps every mail as a file, refuses some recipients, loses a few answers.
+
+Real servers do all three, and a rehearsal must show that each is accounted for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.parser import BytesHeaderParser
+from pathlib import Path
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+#: Of ten thousand recipients, how many the server refuses and how many answers it loses after taking the mail.
+REFUSED, LOST = 80, 3
+
+
+def _fate(address: str) -> int:
+    """A number below 10,000 that is always the same for this address."""
+    return int(hashlib.sha256(f"rehearsal:{address}".encode()).hexdigest()[:15], 16) % 10_000
+
+
+class _Mailbox:
+    """Answers the server's questions; every method name is aiosmtpd's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def handle_RCPT(  # noqa: N802, PLR0913, PLR0917 - the library's interface
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, rcpt_options: list[str]
+    ) -> str:
+        if _fate(address) < REFUSED:
+            return "550 5.1.1 no such mailbox"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        content = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
+        message_id = BytesHeaderParser().parsebytes(content)["Message-ID"].strip("<>").partition("@")[0]
+        (self.folder / f"{message_id}.eml").write_bytes(content)
+        if 0 <= _fate(envelope.rcpt_tos[0]) - REFUSED < LOST and server.transport is not None:
+            server.transport.abort()
+        return "250 2.0.0 kept"
+
+
+@contextmanager
+def mailbox(folder: Path) -> Iterator[int]:
+    """The port of a mail server on 127.0.0.1 that runs until the block ends and keeps mails in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    controller = Controller(_Mailbox(folder), hostname="127.0.0.1", port=port, ready_timeout=30)
+    controller.start()
+    try:
+        yield port
+    finally:
+        controller.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def received(folder: Path) -> set[str]:
+    """Ids of the messages whose mails lie in `folder`."""
+    return {path.stem for path in folder.glob("*.eml")}
