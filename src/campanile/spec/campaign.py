@@ -1,0 +1,162 @@
+"""A campaign as its marketer commits it: whom, what, when, by which channel, at what cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import time
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainValidator, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
+
+from campanile.clock import Duration
+from campanile.spec.conditions import Target
+from campanile.spec.fields import (
+    Amount,
+    ArmName,
+    ClockTime,
+    Date,
+    Length,
+    Medium,
+    Name,
+    QuietHours,
+    Share,
+    Spec,
+    Text,
+    Unreadable,
+)
+
+Objective = Literal["acquisition", "growth", "retention", "service"]
+OfferKind = Literal[
+    "coupon", "percent", "gift", "trial", "bundle", "points", "fee-waiver", "early-access", "content", "service"
+]
+
+
+def _target(value: object, info: ValidationInfo) -> Target:
+    """The target, read by the grammar; its problems are reported there, with their own lines."""
+    if isinstance(value, Target):
+        return value
+    read = (info.context or {}).get("target")
+    target = read(value) if read is not None else None
+    if not isinstance(target, Target):
+        raise PydanticCustomError("reported", "reported by the grammar")
+    return target
+
+
+class Offer(Spec):
+    """What the recipient gets."""
+
+    kind: OfferKind = Field(description="What is offered.")
+    amount: Amount | None = Field(None, description="Value of a coupon or of points, in the shop's currency.")
+    off: Share | None = Field(None, description="Discount of a percent offer, as a share of the price.")
+    min_spend: Amount | None = Field(None, description="Smallest basket the offer is good for.")
+    valid: Length | None = Field(None, description="How long the offer lasts, from the planned send moment.")
+    code: Text | None = Field(None, description="The code to give at checkout; `one per customer` makes one for each.")
+
+    @model_validator(mode="after")
+    def _value_fits_kind(self) -> Offer:
+        if self.kind == "coupon" and self.amount is None:
+            raise Unreadable("a coupon needs its amount", "add amount: 50")
+        if self.kind == "percent" and self.off is None:
+            raise Unreadable("a percent offer needs its discount", "add off: 10%")
+        if self.off is not None and self.kind != "percent":
+            raise Unreadable(f"off is for kind: percent, this offer is a {self.kind}", "remove off, or change kind")
+        return self
+
+
+class Timing(Spec):
+    """When messages go out."""
+
+    start: Date = Field(description="The day of sending.")
+    at: ClockTime = Field(description="The time of sending on that day, in quotes.")
+    clock: Literal["shop", "customer"] = Field("shop", description="Whose time zone `at` and `quiet` mean.")
+    quiet: QuietHours = Field(
+        (time(21), time(9)), description="Hours in which nothing is sent, even after a delay; `none` switches it off."
+    )
+    deadline: Length = Field(
+        Duration(days=3), description="A message this much later than its moment expires instead of being sent."
+    )
+
+    @model_validator(mode="after")
+    def _not_in_quiet_hours(self) -> Timing:
+        if self.quiet is None:
+            return self
+        start, end = self.quiet
+        inside = start <= self.at < end if start < end else self.at >= start or self.at < end
+        if inside:
+            what = f"at {self.at:%H:%M} lies in the quiet hours {start:%H:%M}-{end:%H:%M}"
+            raise Unreadable(what, "choose another time, or change quiet")
+        return self
+
+
+class ChannelUse(Spec):
+    """By which channel, with which message."""
+
+    use: Medium = Field(description="The medium. Its channel is set up in campanile.yaml.")
+    message: Name = Field(description="Name of the template: winback means templates/winback.*.j2.")
+
+
+class ArmChange(Spec):
+    """What one arm gets instead. Change one thing only, or the readout cannot say what worked."""
+
+    offer: Offer | None = Field(None, description="The offer of this arm, whole.")
+    message: Name | None = Field(None, description="The template of this arm.")
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> ArmChange:
+        if self.offer is not None and self.message is not None:
+            raise Unreadable("the arm changes offer and message at once", "change one of them: only one can be judged")
+        return self
+
+
+class Costs(Spec):
+    """What the campaign costs, in the shop's currency."""
+
+    per_message: Amount | None = Field(None, description="Cost of one message; default: economics of campanile.yaml.")
+    fixed: Amount = Field(Decimal(0), description="Cost of the campaign as a whole: design, agency, print.")
+    margin_rate: Share | None = Field(
+        None, description="Margin as a share of net revenue; default: economics of campanile.yaml."
+    )
+
+
+class CampaignSpec(Spec):
+    """One file of campaigns/: one campaign."""
+
+    name: Name = Field(description="The file name without .yaml.", json_schema_extra={"from_file": True})
+    file: str = Field("", description="The file, relative to the project.", json_schema_extra={"from_file": True})
+    objective: Objective = Field(description="What the campaign is for.")
+    target: Annotated[Target, PlainValidator(_target)] = Field(description="Who gets it, and who is left out.")
+    offer: Offer = Field(description="What the recipient gets.")
+    timing: Timing = Field(description="When messages go out.")
+    channel: ChannelUse = Field(description="By which channel, with which message.")
+    arms: Mapping[ArmName, ArmChange] = Field(
+        default_factory=dict, description="What single arms get instead; one entry per arm of the experiment's split."
+    )
+    costs: Costs = Field(default_factory=Costs, description="What the campaign costs.")
+    experiment: Text = Field("", description="`none` for a campaign that measures nothing; it then needs `why`.")
+    why: Text = Field("", description="Why the campaign runs without an experiment.")
+
+    @model_validator(mode="after")
+    def _experiment_or_reason(self) -> CampaignSpec:
+        if self.experiment not in {"", "none"}:
+            cure = "remove the key: the experiment is the file of the same name in experiments/"
+            raise Unreadable(f"experiment: {self.experiment} is not known, only none", cure)
+        if self.experiment == "none" and not self.why:
+            raise Unreadable("experiment: none needs a reason", "add why: and one sentence")
+        return self
+
+    @property
+    def measured(self) -> bool:
+        """Whether an experiment judges this campaign."""
+        return self.experiment != "none"
+
+    def offer_for(self, arm: str) -> Offer:
+        """The offer that this arm gets."""
+        change = self.arms.get(arm)
+        return change.offer if change is not None and change.offer is not None else self.offer
+
+    def message_for(self, arm: str) -> str:
+        """The name of the template that this arm gets."""
+        change = self.arms.get(arm)
+        return change.message if change is not None and change.message is not None else self.channel.message

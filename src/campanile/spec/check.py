@@ -1,0 +1,189 @@
+"""Reads every file of a project and finds every problem of every file at once.
+
+Three passes over plain data: what a file holds by itself (models), what it names elsewhere (references), and what does
+not belong into a committed file (secrets).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from campanile.errors import Problem, did_you_mean
+from campanile.spec.campaign import CampaignSpec
+from campanile.spec.conditions import Segment, Target, find_circle
+from campanile.spec.experiment import ExperimentSpec
+from campanile.spec.fields import Unreadable, name, shown
+from campanile.spec.grammar import parse_conditions, parse_target
+from campanile.spec.loader import FileReport, Path_, load_document
+from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, check_imports
+from campanile.spec.sentences import report_errors
+from campanile.spec.settings import ProjectSettings
+from campanile.spec.vocabulary import Vocabulary, load_vocabulary
+
+Model = TypeVar("Model", bound=BaseModel)
+
+#: What looks like a key of a provider, or a password inside an address.
+_SECRET = re.compile(r"SG\.[\w-]{16,}|\b(?:AC|SK)[0-9a-f]{32}\b|://[^/\s:@]+:[^/\s@]+@|-----BEGIN [A-Z ]*PRIVATE KEY")
+_SECRET_KEYS = frozenset({"password", "passwd", "api_key", "apikey", "auth_token", "token", "secret"})
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parsed files of a project without problems."""
+
+    settings: ProjectSettings
+    campaigns: Mapping[str, CampaignSpec]
+    experiments: Mapping[str, ExperimentSpec]
+    segments: Mapping[str, Segment]
+
+
+def check_project(root: Path) -> tuple[Parts | None, tuple[Problem, ...]]:
+    """The parsed files (None when there are problems), and every problem in order of file and line."""
+    vocabulary = load_vocabulary()
+    settings_file = read_file(root, root / "campanile.yaml")
+    segments_file = read_file(root, root / "segments.yaml", required=False)
+    campaign_files = _read_folder(root, "campaigns")
+    experiment_files = _read_folder(root, "experiments")
+
+    settings = validate(settings_file, ProjectSettings)
+    check_channels(settings_file)
+    check_imports(settings_file, vocabulary)
+    segments, segment_names = _segments(segments_file, vocabulary)
+    campaigns = {key: _campaign(file, vocabulary, segment_names) for key, file in campaign_files.items()}
+    experiments = {key: validate(file, ExperimentSpec, campaign=key) for key, file in experiment_files.items()}
+    for key, file in campaign_files.items():
+        check_campaign(file, root=root, settings=settings_file, experiment=experiment_files.get(key))
+    for file in experiment_files.values():
+        check_experiment(file, campaigns=campaign_files, vocabulary=vocabulary)
+
+    files = [settings_file, segments_file, *campaign_files.values(), *experiment_files.values()]
+    problems = sorted(problem for file in files for problem in file.report.problems)
+    if problems or settings is None:
+        return None, tuple(problems)
+    return Parts(settings, _known(campaigns), _known(experiments), segments), ()
+
+
+def _known(found: Mapping[str, Model | None]) -> dict[str, Model]:
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def read_file(root: Path, path: Path, *, required: bool = True) -> SpecFile:
+    """One file with its keys and values; every problem of reading it is in its report."""
+    report = FileReport(path.relative_to(root).as_posix())
+    if not required and not path.exists():
+        return SpecFile(path.stem, {}, report)
+    document = load_document(path, root, report)
+    if document is None:
+        return SpecFile(path.stem, {}, report)
+    for at in _secrets(document.data, ()):
+        cure = "keep it in an environment variable, and name that here: password_env: SMTP_PASSWORD"
+        report(at, "a password or key does not belong in a committed file", cure)
+        report.silent.add(at)
+    return SpecFile(path.stem, _keys_and_values(document.data, report, required=required), report)
+
+
+def _keys_and_values(data: object, report: FileReport, *, required: bool) -> dict[str, object]:
+    """The keys and values of a file; {} when it has none, which is reported unless it may be empty."""
+    if isinstance(data, dict) and data:
+        return data
+    if data not in (None, {}):
+        report((), f"the file wants keys and values, got {shown(data)}", "write key: value lines")
+    elif required:
+        report((), "the file is empty", "write key: value lines")
+    return {}
+
+
+def _secrets(data: object, at: Path_) -> Iterator[Path_]:
+    """The places that hold a password or key."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if str(key).lower() in _SECRET_KEYS and value is not None:
+                yield (*at, key)
+            else:
+                yield from _secrets(value, (*at, key))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            yield from _secrets(value, (*at, index))
+    elif isinstance(data, str) and _SECRET.search(data):
+        yield at
+
+
+def _read_folder(root: Path, folder: str) -> dict[str, SpecFile]:
+    """The files of campaigns/ or experiments/ by name; sub-folders hold proposals and are not read."""
+    files = {}
+    for path in sorted((root / folder).glob("[!.]*.y*ml")):
+        if f"{folder}/{path.name}" == "experiments/metrics.yaml":
+            continue
+        files[path.stem] = _read_named(root, path)
+    return files
+
+
+def _read_named(root: Path, path: Path) -> SpecFile:
+    try:
+        name(path.stem)
+    except Unreadable as error:
+        file = SpecFile(path.stem, {}, FileReport(path.relative_to(root).as_posix()))
+        file.report.at_line(0, f"the file name {error.what}", error.cure)
+        return file
+    file = read_file(root, path)
+    if path.suffix != ".yaml":
+        file.report.at_line(0, "the file name ends in .yml", f"rename it {path.stem}.yaml")
+    return file
+
+
+def validate(file: SpecFile, model: type[Model], *, context: object = None, **facts: str) -> Model | None:
+    """The file as a model, with facts that the file does not hold; None when a problem was reported."""
+    if not file.readable:
+        return None
+    known = {**facts, "file": file.report.file} if "file" in model.model_fields else facts
+    for key in known.keys() & file.data.keys():
+        file.report((key,), f'unknown key "{key}"', "remove it: the name of the file says it")
+    try:
+        return model.model_validate({**file.data, **known}, context=context, by_alias=True, by_name=False)
+    except ValidationError as error:
+        report_errors(error, model, file.report)
+        return None
+
+
+def _campaign(file: SpecFile, vocabulary: Vocabulary, segments: Collection[str]) -> CampaignSpec | None:
+    def target(data: object) -> Target | None:
+        return parse_target(data, vocabulary=vocabulary, segments=segments, report=file.report, at=("target",))
+
+    return validate(file, CampaignSpec, context={"target": target}, name=file.name)
+
+
+def _segments(file: SpecFile, vocabulary: Vocabulary) -> tuple[dict[str, Segment], Collection[str]]:
+    """The segments without problems, and the names of all of them, so that a broken one is reported only once."""
+    for key in file.data.keys() - {"segments"}:
+        file.report((key,), f'unknown key "{key}"', did_you_mean(key, ["segments"]))
+    named = file.data.get("segments")
+    if not isinstance(named, dict):
+        if named is not None:
+            file.report(
+                ("segments",), f"segments wants keys and values, got {shown(named)}", "write name: [conditions]"
+            )
+        return {}, ()
+    found = {key: _segment(file, key, named, vocabulary) for key in named}
+    segments = {key: segment for key, segment in found.items() if segment is not None}
+    rest = dict(segments)
+    while circle := find_circle(rest):
+        path = " → ".join(circle)
+        file.report(("segments", circle[0]), f"the segments go round in a circle: {path}", "take one out of the other")
+        del rest[circle[0]]
+    return segments, tuple(named)
+
+
+def _segment(file: SpecFile, key: str, named: Mapping[str, object], vocabulary: Vocabulary) -> Segment | None:
+    at: Path_ = ("segments", key)
+    try:
+        name(key)
+    except Unreadable as error:
+        file.report(at, f"the segment {error.what}", error.cure)
+    conditions = parse_conditions(named[key], vocabulary=vocabulary, segments=tuple(named), report=file.report, at=at)
+    return None if conditions is None else Segment(key, conditions)

@@ -1,0 +1,296 @@
+"""An experiment as its analyst commits it: split, metrics, guards, and the rule that will decide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
+
+from campanile.errors import did_you_mean
+from campanile.events import CONTROL
+from campanile.spec.fields import (
+    SHARE_SCHEMA,
+    ArmName,
+    Length,
+    Name,
+    Sentence,
+    Share,
+    Spec,
+    Text,
+    Unreadable,
+    choice,
+    percent,
+    share,
+    shown,
+)
+
+MetricKind = Literal["rate", "count", "money"]
+
+#: Metrics that need no definition. Money metrics are measured in minor units per assigned customer.
+METRICS: Mapping[str, MetricKind] = {
+    "response_rate": "rate",
+    "orders_per_customer": "count",
+    "revenue_per_customer": "money",
+    "margin_per_customer": "money",
+    "profit_per_customer": "money",
+}
+
+#: What must not get worse.
+GUARDS = ("return_rate", "opt_out_rate", "complaint_rate")
+
+#: How far from 100% the shares may add up: 33.3333% three times is meant as a third each.
+SHARE_TOLERANCE = Decimal("0.0005")
+
+_GUARD = re.compile(r"(?:under|at most)\s+(?P<relative>control\s*\+\s*)?(?P<limit>\S.*)")
+_RULE = re.compile(
+    r"(?P<metric>[a-z_ ]*?)\s*(?:(?P<limit>lower|upper) limit\s+)?(?P<way>above|below)\s+"
+    r"(?P<bound>-?\d+(?:\.\d+)?)\s*(?P<unit>%|points?)?(?:\s+at\s+(?P<level>\S+))?"
+)
+_RULE_CURE = 'write a metric and a bound, as in "profit per customer above 0 at 95%" or "upper limit below 0.3 points"'
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A limit that a rate must stay under: absolute, or measured from control's rate."""
+
+    limit: Decimal
+    relative_to_control: bool
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """True when one limit of the interval of the difference from control is beyond the bound.
+
+    `side` "lower": the lower limit is above `bound`; "upper": the upper limit is below it. `bound` is a fraction for
+    rates (0.3 points = 0.003), a number of orders for counts, and major units of the currency for money. `level` is
+    the confidence of the interval.
+    """
+
+    metric: str
+    side: Literal["lower", "upper"]
+    bound: Decimal
+    level: Decimal
+    text: str = ""
+
+
+def guard(value: object) -> Guard:
+    """The guard that `under 1%` or `at most control + 3%` says.
+
+    >>> guard("at most control + 3%")
+    Guard(limit=Decimal('0.03'), relative_to_control=True, text='at most control + 3%')
+    """
+    if isinstance(value, Guard):
+        return value
+    cure = 'write "under 1%" or "at most control + 3%"'
+    match = _GUARD.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or not isinstance(value, str):
+        raise Unreadable(f"cannot read the guard, got {shown(value)}", cure)
+    limit = re.sub(r"\s*points?$", "%", match["limit"])
+    try:
+        return Guard(share(limit), match["relative"] is not None, value.strip())
+    except Unreadable as error:
+        raise Unreadable(f"cannot read the guard, got {shown(value)}", cure) from error
+
+
+def rule(value: object) -> Rule:
+    """The rule that a sentence such as `profit per customer above 0 at 95%` says; metric "" means the primary.
+
+    >>> rule("upper limit below 0.3 points")
+    Rule(metric='', side='upper', bound=Decimal('0.003'), level=Decimal('0.95'), text='upper limit below 0.3 points')
+    """
+    if isinstance(value, Rule):
+        return value
+    words = value.strip() if isinstance(value, str) else ""
+    match = _RULE.fullmatch(words)
+    if match is None:
+        raise Unreadable(f"cannot read the rule, got {shown(value)}", _RULE_CURE)
+    side: Literal["lower", "upper"] = "lower" if match["way"] == "above" else "upper"
+    if match["limit"] not in {None, side}:
+        raise Unreadable(f'a rule asks for "lower limit above" or "upper limit below", got {shown(value)}', _RULE_CURE)
+    metric = metric_name(match["metric"].replace(" ", "_")) if match["metric"] else ""
+    bound = Decimal(match["bound"]) / (100 if match["unit"] else 1)
+    return Rule(metric, side, bound, _level(match["level"]), words)
+
+
+def _level(words: str | None) -> Decimal:
+    if words is None:
+        return Decimal("0.95")
+    level = share(words)
+    if not Decimal("0.5") < level < 1:
+        raise Unreadable(f"a rule wants a confidence between 50% and 100%, got {words}", "write at 95%")
+    return level
+
+
+def metric_name(value: object) -> str:
+    """The name of a metric the product knows."""
+    return choice(value, METRICS, "metric")
+
+
+def _figure(value: object) -> Decimal:
+    """A rate as `3%` or an amount as `12.50`; which of the two fits is checked with the metric."""
+    if isinstance(value, Decimal | int) and not isinstance(value, bool) and value >= 0:
+        return Decimal(value)
+    return share(value)
+
+
+def _significance(value: object) -> Decimal:
+    number = share(value)
+    if not 0 < number < Decimal("0.5"):
+        raise Unreadable(f"wants a share between 0 and 50%, got {shown(value)}", "write 5%")
+    return number
+
+
+def _power(value: object) -> Decimal:
+    number = share(value)
+    if not Decimal("0.5") <= number < 1:
+        raise Unreadable(f"wants a share from 50% to under 100%, got {shown(value)}", "write 80%")
+    return number
+
+
+def _each_with_control(data: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((arm, CONTROL) for arm in data.get("split", ()) if arm != CONTROL)
+
+
+_FIGURE_SCHEMA = {"words": "share, or amount for money", "type": ["string", "number"], "examples": ["3%"]}
+Metric = Annotated[str, PlainValidator(metric_name), WithJsonSchema({"words": "metric", "enum": list(METRICS)})]
+GuardName = Annotated[
+    str,
+    PlainValidator(lambda value: choice(value, GUARDS, "guard")),
+    WithJsonSchema({"words": "guard", "enum": list(GUARDS)}),
+]
+GuardText = Annotated[
+    Guard,
+    PlainValidator(guard),
+    WithJsonSchema(
+        {
+            "words": "limit",
+            "type": "string",
+            "pattern": r"^(under|at most)\s+(control\s*\+\s*)?\d+(\.\d+)?\s*(%|points?)$",
+            "examples": ["under 1%", "at most control + 3%"],
+        }
+    ),
+]
+RuleText = Annotated[
+    Rule,
+    PlainValidator(rule),
+    WithJsonSchema(
+        {
+            "words": "rule",
+            "type": "string",
+            "pattern": f"^{re.sub(r'[?]P<[a-z]+>', '', _RULE.pattern)}$",
+            "examples": ["profit per customer above 0 at 95%", "upper limit below 0.3 points"],
+        }
+    ),
+]
+Figure = Annotated[Decimal, PlainValidator(_figure), WithJsonSchema(_FIGURE_SCHEMA)]
+Significance = Annotated[Decimal, PlainValidator(_significance), SHARE_SCHEMA]
+Power = Annotated[Decimal, PlainValidator(_power), SHARE_SCHEMA]
+
+
+class Primary(Spec):
+    """The one metric that judges the campaign."""
+
+    metric: Metric = Field(description="The metric, per assigned customer.")
+    window: Length = Field(description="How long responses count, from the planned send moment; control has the same.")
+    baseline: Figure | None = Field(None, description="What control is expected to show: a share, or an amount.")
+    expect: Figure | None = Field(None, description="What the treatment is expected to show.")
+
+    @model_validator(mode="after")
+    def _figures_fit_metric(self) -> Primary:
+        for key, figure in (("baseline", self.baseline), ("expect", self.expect)):
+            if figure is not None and METRICS[self.metric] == "rate" and figure >= 1:
+                raise Unreadable(f"{self.metric} is a rate, its {key} cannot be {figure}", f"write {figure}%")
+        if self.baseline is not None and self.baseline == self.expect:
+            raise Unreadable("baseline and expect are the same", "expect what the campaign is meant to reach")
+        return self
+
+
+class Decision(Spec):
+    """The rule that will decide, fixed before the first send."""
+
+    roll_out: RuleText | None = Field(None, description="When the campaign is worth rolling out.")
+    stop: RuleText | None = Field(None, description="When it is not worth repeating.")
+
+
+class ExperimentSpec(Spec):
+    """One file of experiments/: the experiment of the campaign with the same file name."""
+
+    campaign: Name = Field(description="The file name without .yaml.", json_schema_extra={"from_file": True})
+    file: str = Field("", description="The file, relative to the project.", json_schema_extra={"from_file": True})
+    hypothesis: Sentence = Field(description="One sentence: what lifts what, from what, to what.")
+    split: Mapping[ArmName, Share] = Field(description="Share of each arm, control among them; together 100%.")
+    stratify: tuple[Text, ...] = Field((), description="Customer fields inside whose values the split is exact.")
+    primary: Primary = Field(description="The one metric that judges the campaign.")
+    secondary: tuple[Metric, ...] = Field((), description="Further metrics to read out; they do not judge.")
+    guards: Mapping[GuardName, GuardText] = Field(default_factory=dict, description="What must not get worse.")
+    alpha: Significance = Field(Decimal("0.05"), description="Accepted chance of a false alarm.")
+    power: Power = Field(Decimal("0.8"), description="Wanted chance of seeing the expected effect.")
+    compare: tuple[tuple[ArmName, ArmName], ...] = Field(
+        default_factory=_each_with_control, description="Pairs [arm, against]; default: each arm with control."
+    )
+    decide: Decision = Field(default_factory=Decision, description="The rule that will decide.")
+
+    @field_validator("split")
+    @classmethod
+    def _adds_up(cls, split: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+        if not split.get(CONTROL):
+            what = "control share must be above 0%" if CONTROL in split else "the split has no control"
+            raise Unreadable(what, "give control a share, as in control: 20%")
+        total = sum(split.values(), Decimal(0))
+        if abs(total - 1) > SHARE_TOLERANCE:
+            raise Unreadable(f"arm shares add up to {percent(total)}", "make them add up to 100%")
+        if len(split) < 2:
+            raise Unreadable("the split has only control", "add an arm, as in treatment: 80%")
+        empty = [arm for arm, part in split.items() if not part]
+        if empty:
+            raise Unreadable(f'the share of arm "{empty[0]}" is 0%', "give it a share above 0%, or remove it")
+        return split
+
+    @field_validator("compare")
+    @classmethod
+    def _pairs_of_arms(cls, pairs: tuple[tuple[str, str], ...], info: ValidationInfo) -> tuple[tuple[str, str], ...]:
+        arms = info.data.get("split", {})
+        for arm in (arm for pair in pairs for arm in pair if arms and arm not in arms):
+            raise Unreadable(f'compare names arm "{arm}", which the split does not have', did_you_mean(arm, arms))
+        for pair in pairs:
+            if pair[0] == pair[1]:
+                raise Unreadable(f'compare sets arm "{pair[0]}" against itself', "name two different arms")
+        return pairs
+
+    @field_validator("decide")
+    @classmethod
+    def _rules_of_metrics(cls, decision: Decision, info: ValidationInfo) -> Decision:
+        primary = info.data.get("primary")
+        if not isinstance(primary, Primary):
+            return decision
+        rules = {key: _of_metric(found, primary.metric) for key, found in decision if found is not None}
+        return Decision(**rules)
+
+    @model_validator(mode="after")
+    def _metrics_once(self) -> ExperimentSpec:
+        named = [self.primary.metric, *self.secondary]
+        twice = next((metric for metric in named if named.count(metric) > 1), None)
+        if twice is not None:
+            raise Unreadable(f"{twice} is named twice in primary and secondary", "name it once")
+        return self
+
+    @property
+    def treatments(self) -> tuple[str, ...]:
+        """The arms that get messages, in the order of the file."""
+        return tuple(arm for arm in self.split if arm != CONTROL)
+
+
+def _of_metric(found: Rule, primary: str) -> Rule:
+    """The rule with its metric named and its unit checked; Unreadable when the unit does not fit."""
+    metric = found.metric or primary
+    in_points = re.search(r"\d\s*(%|points?)", found.text.split(" at ")[0]) is not None
+    if METRICS[metric] == "rate" and not in_points and found.bound:
+        raise Unreadable(f'the rule "{found.text}" needs a unit', f"write {found.bound} points")
+    if METRICS[metric] != "rate" and in_points:
+        raise Unreadable(f'the rule "{found.text}" measures {metric} in points', "write a number without unit")
+    return replace(found, metric=metric)

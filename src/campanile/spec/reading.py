@@ -1,0 +1,243 @@
+"""Conditions of targets and segments: one function per form, listed in `CONDITION_FORMS`.
+
+Never raises for what a marketer wrote: what cannot be read is reported with its place and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from campanile.errors import did_you_mean
+from campanile.spec.comparisons import parse_comparison, parse_window
+from campanile.spec.conditions import (
+    All,
+    AnyOf,
+    Condition,
+    EventUse,
+    Extreme,
+    Fields,
+    FieldTest,
+    Happened,
+    InSegment,
+    Is,
+    Lifetime,
+    Measure,
+    NoneOf,
+    Window,
+)
+from campanile.spec.fields import Unreadable
+from campanile.spec.measures import MEASURES, parse_measure
+from campanile.spec.vocabulary import EventType, FieldType, Vocabulary
+
+Path_ = tuple[str | int, ...]
+Report = Callable[[Path_, str, str], None]
+Node = Mapping[Any, object]
+T = TypeVar("T")
+
+_FIELDS_OR = "a condition names a field of a customer, or one of "
+#: What `did` and `did_not` ask without a measure: cheaper than a count, which may have to tell orders apart.
+_HAPPENED = Measure("happened", None, FieldType.BOOL)
+
+
+@dataclass
+class Reader:
+    """What reading needs to know, and how many problems it has reported."""
+
+    vocabulary: Vocabulary
+    segments: Collection[str]
+    report: Report
+    problems: int = 0
+
+    def problem(self, at: Path_, what: str, cure: str = "") -> None:
+        """Reports a problem."""
+        self.problems += 1
+        self.report(at, what, cure)
+
+    def read(self, parse: Callable[[], T], at: Path_) -> T | None:
+        """What `parse` returns; None after reporting why it could not read."""
+        try:
+            return parse()
+        except Unreadable as unreadable:
+            self.problem(at, unreadable.what, unreadable.cure)
+            return None
+
+    def only(self, data: Node, known: Collection[str], what: str, at: Path_) -> None:
+        """Reports every key that is not known."""
+        for key in data:
+            if key not in known:
+                self.problem((*at, key), f'{what} has no "{key}"', did_you_mean(str(key), known))
+
+
+def read_conditions(reader: Reader, data: object, at: Path_) -> tuple[Condition, ...]:
+    """The conditions of a list."""
+    return tuple(condition for condition, _ in read_items(reader, data, at))
+
+
+def read_items(reader: Reader, data: object, at: Path_) -> list[tuple[Condition, object]]:
+    """The conditions of a list, each with the data that it was read from."""
+    if not isinstance(data, list | tuple):
+        reader.problem(at, f'"{at[-1] if at else "this"}" is a list of conditions', 'write each one after "- "')
+        return []
+    if not data:
+        reader.problem(at, "there is no condition here", "write one at least")
+    found = [(_condition(reader, item, (*at, index)), item) for index, item in enumerate(data)]
+    return [(condition, item) for condition, item in found if condition]
+
+
+def _condition(reader: Reader, data: object, at: Path_) -> Condition | None:
+    if not isinstance(data, Mapping) or not data:
+        reader.problem(at, "a condition is a mapping", "write {FIELD: comparison} or {did: EVENT}")
+        return None
+    form = next((form for key, form in CONDITION_FORMS.items() if key in data), _fields)
+    return form(reader, data, at)
+
+
+# --- fields ----------------------------------------------------------------------------------------------------------
+def _fields(reader: Reader, data: Node, at: Path_) -> Condition | None:
+    places = {name: (*at, name) for name in data}
+    tests = [_test(reader, customer_field(reader, name, place), place, data[name]) for name, place in places.items()]
+    return Fields(_present(tests))
+
+
+def customer_field(reader: Reader, name: object, at: Path_) -> FieldType | None:
+    """The type of a field of a customer; None after reporting that there is none."""
+    type_ = reader.vocabulary.fields.get(str(name))
+    if type_ is None:
+        cure = did_you_mean(str(name), reader.vocabulary.fields) or f"{_FIELDS_OR}{', '.join(CONDITION_FORMS)}"
+        reader.problem(at, f'no field "{name}"', cure)
+    return type_
+
+
+def _test(reader: Reader, type_: FieldType | None, at: Path_, value: object) -> FieldTest | None:
+    """The comparison with the field that is last in the path; None when it has no type or cannot be read."""
+    if type_ is None:
+        return None
+    comparison = reader.read(lambda: parse_comparison(value, type_), at)
+    return FieldTest(str(at[-1]), type_, comparison) if comparison else None
+
+
+def _present(tests: Iterable[FieldTest | None]) -> tuple[FieldTest, ...]:
+    return tuple(test for test in tests if test)
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+def _did(reader: Reader, data: Node, at: Path_) -> Condition | None:
+    name, event = _event(reader, data["did"], (*at, "did"))
+    others = [key for key in data if key not in ("did", "where", "in")]
+    use = _event_use(reader, data, name, event, at)
+    if len(others) > 1:
+        _two_measures(reader, others, at)
+    if len(others) != 1 or event is None:
+        return Happened(use, _HAPPENED, Is((True,)))
+    key, place = str(others[0]), (*at, others[0])
+    if key in reader.vocabulary.fields:
+        reader.problem(place, f'"{key}" is a field of the customer, not a measure', "put it in a condition of its own")
+        return None
+    measure = reader.read(lambda: parse_measure(key, name, event), place)
+    test = _test(reader, measure.type, place, data[others[0]]) if measure else None
+    return Happened(use, measure, test.comparison) if measure and test else None
+
+
+def _did_not(reader: Reader, data: Node, at: Path_) -> Condition | None:
+    name, event = _event(reader, data["did_not"], (*at, "did_not"))
+    for key in data:
+        if _is_measure(key):
+            reader.problem((*at, key), "did_not takes no measure", f"write did: {name}, {key}: …")
+        elif key not in ("did_not", "where", "in"):
+            reader.problem((*at, key), f'did_not has no "{key}"', did_you_mean(str(key), ("where", "in")))
+    return Happened(_event_use(reader, data, name, event, at), _HAPPENED, Is((False,)))
+
+
+def _event(reader: Reader, name: object, at: Path_) -> tuple[str, EventType | None]:
+    event = reader.vocabulary.events.get(str(name))
+    if event is None:
+        cure = did_you_mean(str(name), reader.vocabulary.events) or "an event is a table of the customer database"
+        reader.problem(at, f'no event "{name}"', cure)
+    return str(name), event
+
+
+def _two_measures(reader: Reader, keys: list[Any], at: Path_) -> None:
+    measures = [str(key) for key in keys if _is_measure(key)]
+    if len(measures) > 1:
+        reader.problem(at, "one measure per condition", f"write two conditions: {', '.join(measures)}")
+    for key in keys:
+        if str(key) not in measures:
+            near = did_you_mean(str(key), (*MEASURES, "where", "in")) or f"known: where, in, {', '.join(MEASURES)}"
+            reader.problem((*at, key), f'an event condition has no "{key}"', near)
+
+
+def _is_measure(key: object) -> bool:
+    return str(key).partition(" ")[0] in MEASURES
+
+
+def _event_use(reader: Reader, data: Node, name: str, event: EventType | None, at: Path_) -> EventUse:
+    where = _where(reader, data["where"], name, event, (*at, "where")) if "where" in data else ()
+    return EventUse(name, where, _window(reader, data, at))
+
+
+def _window(reader: Reader, data: Node, at: Path_) -> Window:
+    if "in" not in data:
+        return Lifetime()
+    return reader.read(lambda: parse_window(data["in"]), (*at, "in")) or Lifetime()
+
+
+def _where(reader: Reader, data: object, name: str, event: EventType | None, at: Path_) -> tuple[FieldTest, ...]:
+    if not isinstance(data, Mapping) or not data:
+        reader.problem(at, "where is a mapping of event fields", "write where: {FIELD: comparison}")
+        return ()
+    if event is None:
+        return ()
+    tests = _present(_event_test(reader, name, event, (*at, field), value) for field, value in data.items())
+    return tuple(sorted(tests, key=lambda test: test.field))
+
+
+def _event_test(reader: Reader, name: str, event: EventType, at: Path_, value: object) -> FieldTest | None:
+    field = str(at[-1])
+    type_ = event.type_of(field)
+    if type_ is None:
+        reader.problem(at, f'"{name}" has no field "{field}"', did_you_mean(field, event.names))
+    test = _test(reader, type_, at, value)
+    if test and isinstance(test.comparison, Extreme):
+        reader.problem(at, f'"{value}" ranks customers, not events', "use it on a field or a measure")
+    return test
+
+
+# --- combinations ----------------------------------------------------------------------------------------------------
+def _segment(reader: Reader, data: Node, at: Path_) -> Condition | None:
+    _alone(reader, data, "segment", at)
+    return InSegment(segment_name(reader, data["segment"], (*at, "segment")))
+
+
+def segment_name(reader: Reader, name: object, at: Path_) -> str:
+    """The name of a segment; reports when there is none of that name."""
+    if name not in reader.segments:
+        reader.problem(at, f'no segment "{name}"', did_you_mean(str(name), reader.segments))
+    return str(name)
+
+
+def _combination(
+    word: str, kind: Callable[[tuple[Condition, ...]], Condition]
+) -> Callable[[Reader, Node, Path_], Condition | None]:
+    def read(reader: Reader, data: Node, at: Path_) -> Condition | None:
+        _alone(reader, data, word, at)
+        return kind(read_conditions(reader, data[word], (*at, word)))
+
+    return read
+
+
+def _alone(reader: Reader, data: Node, word: str, at: Path_) -> None:
+    for key in data:
+        if key != word:
+            reader.problem((*at, key), f'"{word}" stands alone', f'put "{key}" in a condition of its own')
+
+
+CONDITION_FORMS: Mapping[str, Callable[[Reader, Node, Path_], Condition | None]] = {
+    "did": _did,
+    "did_not": _did_not,
+    "segment": _segment,
+    "all": _combination("all", All),
+    "any": _combination("any", AnyOf),
+    "none": _combination("none", NoneOf),
+}

@@ -1,0 +1,80 @@
+"""The fields of a customer and the kinds of events that targets may name; read from vocabulary.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+
+class FieldType(StrEnum):
+    """What a field holds, and so which comparisons it takes."""
+
+    NUMBER = "num"
+    MONEY = "money"  #: integer minor units in the database, major units in YAML
+    TEXT = "str"
+    WEEKDAY = "weekday"  #: mon, tue, wed, thu, fri, sat or sun
+    BOOL = "bool"
+    DATE = "date"
+    YEARLY = "anniv"  #: a date whose year is ignored, as a birthday
+    LIST = "list"  #: several texts
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it can be added up and ranked."""
+        return self in (FieldType.NUMBER, FieldType.MONEY)
+
+
+#: Every event has these: its local time in the shop's zone.
+CLOCK_FIELDS: Mapping[str, FieldType] = {
+    "hour": FieldType.NUMBER,
+    "weekday": FieldType.WEEKDAY,
+    "month": FieldType.NUMBER,
+    "day": FieldType.NUMBER,
+}
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True)
+class EventType:
+    """The fields of one kind of event. `count_by`: the field whose distinct values are counted; None counts rows."""
+
+    fields: Mapping[str, FieldType]
+    count_by: str | None = None
+
+    def type_of(self, name: str) -> FieldType | None:
+        """The type of a field of this event, clock fields included; None when it has no such field."""
+        return self.fields.get(name) or CLOCK_FIELDS.get(name)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all its fields, clock fields included."""
+        return frozenset(self.fields) | frozenset(CLOCK_FIELDS)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Everything a target can be written about."""
+
+    fields: Mapping[str, FieldType]
+    events: Mapping[str, EventType]
+
+
+@cache
+def load_vocabulary() -> Vocabulary:
+    """The product's own vocabulary.
+
+    >>> load_vocabulary().events["bought"].count_by
+    'order_id'
+    """
+    import yaml
+
+    data = yaml.safe_load((Path(__file__).parent / "vocabulary.yaml").read_text(encoding="utf-8"))
+    events = {name: EventType(_types(event["fields"]), event.get("count_by")) for name, event in data["events"].items()}
+    return Vocabulary(_types(data["fields"]), events)
+
+
+def _types(fields: Mapping[str, str]) -> dict[str, FieldType]:
+    return {name: FieldType(type_) for name, type_ in fields.items()}
