@@ -1,0 +1,44 @@
+"""What every comparison of one selection has to know: the moment, the shop's clock and money, the named segments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from campanile.money import Currency
+from campanile.spec.conditions import Segment
+from campanile.spec.vocabulary import FieldType
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The fixed surroundings of one selection. `as_of` is aware."""
+
+    as_of: datetime
+    zone: ZoneInfo
+    currency: Currency
+    segments: Mapping[str, Segment]
+
+    @property
+    def today(self) -> date:
+        """The calendar date of as_of in the shop's time zone."""
+        return self.as_of.astimezone(self.zone).date()
+
+    def stored(self, number: Decimal, type_: FieldType) -> int | float:
+        """A number of a target as the database holds it: an amount of money in minor units.
+
+        >>> Frame(datetime(2026, 3, 1, tzinfo=UTC), ZoneInfo("UTC"), Currency("EUR"), {}).stored(
+        ...     Decimal("12.5"), FieldType.MONEY
+        ... )
+        1250
+        """
+        scaled = number * self.currency.scale if type_ is FieldType.MONEY else number
+        return int(scaled) if scaled == scaled.to_integral_value() else float(scaled)
+
+
+def naive(moment: datetime) -> datetime:
+    """A moment as event tables hold it: UTC, without a zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None)

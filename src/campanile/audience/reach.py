@@ -1,0 +1,108 @@
+"""Who may and can be reached by a medium: consent, a valid address, no refusal; and the caps of the contact policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
+from typing import cast
+
+import ibis.expr.types as ir
+
+from campanile.audience.aggregates import Aggregates, Events
+from campanile.audience.compare import surely
+from campanile.audience.compile import Verdict, customer_column
+from campanile.audience.frame import Frame
+from campanile.errors import CampanileError, did_you_mean
+from campanile.spec.conditions import EventUse, FieldTest, Is, Length
+from campanile.spec.settings import Cap
+from campanile.spec.vocabulary import FieldType
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The customer fields that decide whether a medium reaches somebody. A shop need not have `valid`, but consent."""
+
+    address: str
+    valid: str
+    consent: str
+
+
+MEDIA: Mapping[str, Reach] = {
+    "email": Reach("email", "email_ok", "email_consent"),
+    "sms": Reach("phone", "phone_ok", "sms_consent"),
+}
+#: Refusals of any contact; a shop that does not record them has none.
+_REFUSALS = ("do_not_contact", "erasure_requested")
+
+
+def reach_of(medium: str) -> Reach:
+    """The fields of a medium; CampanileError when there is no such medium."""
+    if medium not in MEDIA:
+        raise CampanileError(f'nobody can be reached by "{medium}"', did_you_mean(medium, MEDIA))
+    return MEDIA[medium]
+
+
+def reach_text(medium: str) -> str:
+    """The rule in words.
+
+    >>> reach_text("sms")
+    'sms_consent and phone_ok, phone known, not do_not_contact, not erasure_requested'
+    """
+    reach = reach_of(medium)
+    refusals = ", ".join(f"not {name}" for name in _REFUSALS)
+    return f"{reach.consent} and {reach.valid}, {reach.address} known, {refusals}"
+
+
+def reachable(medium: str, frame: Frame) -> Verdict:
+    """Whether a customer agreed to the medium, has a valid address there and has not refused contact."""
+    reach = reach_of(medium)
+
+    def verdict(joined: ir.Table) -> ir.BooleanValue:
+        required = [reach.consent, *({reach.valid} & set(joined.columns))]
+        allowed = [_flag(joined, name, frame) for name in required]
+        refused = [~_flag(joined, name, frame) for name in _REFUSALS if name in joined.columns]
+        return reduce(and_, [*allowed, *refused, address_of(joined, medium, frame) != ""])
+
+    return verdict
+
+
+def _flag(joined: ir.Table, name: str, frame: Frame) -> ir.BooleanValue:
+    return surely(customer_column(joined, name, FieldType.BOOL, frame))
+
+
+def address_of(joined: ir.Table, medium: str, frame: Frame) -> ir.StringValue:
+    """The contact point as the ledger compares it, however it was typed; empty when unknown."""
+    column = cast(ir.StringValue, customer_column(joined, reach_of(medium).address, FieldType.TEXT, frame))
+    written = column.re_replace(r"[^\d+]", "") if medium == "sms" else column.strip().lower()
+    return cast(ir.StringValue, written.fill_null(""))
+
+
+def suppression_text(medium: str) -> str:
+    """The rule in words."""
+    return f"{reach_of(medium).address} not suppressed in the ledger"
+
+
+def not_suppressed(medium: str, suppressed: ir.Table, frame: Frame) -> Verdict:
+    """Whether nobody has suppressed a customer's address; `suppressed` holds addresses as the ledger compares them."""
+    addresses = suppressed.filter(suppressed["channel"] == medium)["address"]
+    return lambda joined: cast(ir.BooleanValue, ~address_of(joined, medium, frame).isin(addresses))
+
+
+def cap_text(medium: str, cap: Cap) -> str:
+    """The rule in words."""
+    return f"at most {cap.at_most} marketing {medium} in {cap.within}, this one included"
+
+
+def under_cap(medium: str, cap: Cap, aggregates: Aggregates) -> Verdict:
+    """Whether one more message stays within the cap. Service messages are free, those of unknown purpose are not."""
+    channel = FieldTest("channel", FieldType.TEXT, Is((medium,)))
+    name = aggregates.ask(EventUse("contacted", (channel,), Length(cap.within)), "not service", _not_service)
+    return lambda joined: cast(ir.IntegerValue, joined[name].fill_null(0)) < cap.at_most
+
+
+def _not_service(events: Events) -> ir.Scalar:
+    if "purpose" not in events.table.columns:
+        return events.table.count()
+    return cast(ir.BooleanColumn, events.field("purpose").fill_null("") != "service").sum()

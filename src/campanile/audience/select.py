@@ -1,0 +1,219 @@
+"""A target becomes an audience: who is eligible, and for everybody else the one line that left them out.
+
+The order never changes: base, `from`, `who`, `except`, reachability, suppression, cap, same address once, `keep`. All of
+it comes before the split into arms, so control and treatment lose the same people. Everything stays lazy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import ibis
+import ibis.expr.types as ir
+
+from campanile.audience.aggregates import Aggregates
+from campanile.audience.compile import Verdict, compile_condition, customer_column
+from campanile.audience.frame import Frame
+from campanile.audience.reach import (
+    address_of,
+    cap_text,
+    not_suppressed,
+    reach_of,
+    reach_text,
+    reachable,
+    suppression_text,
+    under_cap,
+)
+from campanile.clock import iso
+from campanile.customers.database import SUPPRESSED
+from campanile.customers.engine import arm_number
+from campanile.spec.conditions import InSegment, Keep, NoneOf, Target
+from campanile.spec.project import Project
+from campanile.spec.vocabulary import load_vocabulary
+
+if TYPE_CHECKING:
+    from campanile.customers.database import CustomerDatabase
+
+_SAME_ADDRESS, _KEEP = "same address", "keep"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the waterfall: how many customers it left and lost. The first has lost nobody."""
+
+    line: str
+    text: str
+    left: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who is eligible, and why everybody else is not; lazy until counted or written.
+
+    Attributes:
+        eligible: customer_id and all columns of the customers.
+        everyone: Every customer of the base once: customer_id, and `line`, NULL for the eligible.
+        lines: The lines of the waterfall in their order, each with its text.
+    """
+
+    eligible: ir.Table
+    everyone: ir.Table
+    lines: Mapping[str, str]
+
+    def excluded(self) -> ir.Table:
+        """Everybody who is left out, once: customer_id and the line that did it."""
+        return self.everyone.filter(self.everyone["line"].notnull())
+
+    def waterfall(self) -> tuple[Step, ...]:
+        """What every line left and lost, counted in one query on first use."""
+        return self._steps
+
+    @property
+    def size(self) -> int:
+        """How many are eligible."""
+        return self._steps[-1].left
+
+    @cached_property
+    def _steps(self) -> tuple[Step, ...]:
+        rows = self.everyone.group_by("line").aggregate(customers=ibis._.count()).to_pyarrow().to_pylist()
+        lost = {row["line"]: row["customers"] for row in rows}
+        left = sum(lost.values())
+        steps = [Step("base", "everyone in the customer database", left, 0)]
+        for line, text in self.lines.items():
+            left -= lost.get(line, 0)
+            steps.append(Step(line, text, left, lost.get(line, 0)))
+        return tuple(steps)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """One line that keeps the customers for whom its verdict is true."""
+
+    line: str
+    text: str
+    keeps: Verdict
+
+
+def select(
+    target: Target, database: CustomerDatabase, as_of: datetime, *, project: Project, medium: str | None
+) -> Audience:
+    """The audience of a target as seen at `as_of` (aware).
+
+    Args:
+        target: Whom the campaign is for.
+        database: The customers and their events.
+        as_of: Nothing that happened at or after this moment is seen.
+        project: The shop's segments, contact policy, currency and time zone.
+        medium: The medium that must reach everybody; None asks for no reachability, cap or address.
+
+    Raises:
+        CampanileError: the shop has no such field or table, or nobody can be reached by the medium.
+    """
+    frame = Frame(as_of, project.zone, project.currency, project.segments)
+    aggregates = Aggregates(database, frame)
+    rules = [*_target_rules(target, aggregates), *(_medium_rules(medium, project, aggregates) if medium else ())]
+    customers = database.customers(as_of)
+    judged = _judged(aggregates.joined(customers), rules)
+    lines = {rule.line: rule.text for rule in rules}
+    if not (medium or target.keep):
+        return _audience(judged, judged, customers, lines)
+    ranking = _Ranking(target.keep, medium, frame)
+    ranked = ranking.ranked(judged.filter(judged["_line"].isnull()))
+    return _audience(judged.filter(judged["_line"].notnull()), ranked, customers, lines | ranking.lines)
+
+
+def _target_rules(target: Target, aggregates: Aggregates) -> Iterator[_Rule]:
+    if target.from_:
+        verdict = compile_condition(InSegment(target.from_), aggregates)
+        yield _Rule("from", f"segment: {target.from_}", verdict)
+    for number, line in enumerate(target.who, 1):
+        yield _Rule(f"who {number}", line.text, compile_condition(line.condition, aggregates))
+    for number, line in enumerate(target.except_, 1):
+        verdict = compile_condition(NoneOf((line.condition,)), aggregates)
+        yield _Rule(f"except {number}", line.text, verdict)
+
+
+def _medium_rules(medium: str, project: Project, aggregates: Aggregates) -> Iterator[_Rule]:
+    yield _Rule("reachability", reach_text(medium), reachable(medium, aggregates.frame))
+    suppressed = aggregates.database.own(SUPPRESSED)
+    yield _Rule("suppression", suppression_text(medium), not_suppressed(medium, suppressed, aggregates.frame))
+    cap = project.settings.policy.caps.get(medium)
+    if cap:
+        yield _Rule("cap", cap_text(medium, cap), under_cap(medium, cap, aggregates))
+
+
+def _judged(joined: ir.Table, rules: Sequence[_Rule]) -> ir.Table:
+    """Customers with `_line`, the first rule that does not keep them. Verdicts come first: some rank the whole base."""
+    verdicts = {f"_rule {index}": rule.keeps(joined) for index, rule in enumerate(rules)}
+    judged = joined.mutate(**verdicts)
+    line: ir.Value = ibis.null("string")
+    for rule, verdict in zip(reversed(rules), reversed(verdicts), strict=True):
+        line = ibis.ifelse(judged[verdict], line, rule.line)
+    return judged.mutate(_line=line)
+
+
+def _audience(lost: ir.Table, placed: ir.Table, customers: ir.Table, lines: Mapping[str, str]) -> Audience:
+    """The audience of those who were lost and those who may be eligible: one relation when nothing ranks."""
+    parts = [
+        table.select("customer_id", line=table["_line"]) for table in ((lost,) if lost is placed else (lost, placed))
+    ]
+    eligible = placed.filter(placed["_line"].isnull()).select(*customers.columns)
+    return Audience(eligible, ibis.union(*parts) if len(parts) > 1 else parts[0], lines)
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """The last two lines: of several with one address the first, and of those that are left the first so many."""
+
+    keep: Keep | None
+    medium: str | None
+    frame: Frame
+
+    @property
+    def lines(self) -> dict[str, str]:
+        lines = {}
+        if self.medium:
+            lines[_SAME_ADDRESS] = f"one customer per {reach_of(self.medium).address}: the {self._first()}"
+        if self.keep:
+            lines[_KEEP] = f"at most {self.keep.at_most}: the {self._first()}"
+        return lines
+
+    def _first(self) -> str:
+        if self.keep is None:
+            return "smallest customer_id"
+        return f"{self.keep.first} {self.keep.by}" if self.keep.by else "first at random"
+
+    def ranked(self, passed: ir.Table) -> ir.Table:
+        """Those who passed all rules with `_line`, the ranking line that loses them."""
+        line: ir.Value = ibis.null("string")
+        if self.medium:
+            address = address_of(passed, self.medium, self.frame)
+            passed = passed.mutate(_same=self._place(passed, address))
+            line = ibis.ifelse(passed["_same"] > 0, _SAME_ADDRESS, line)
+        if self.keep:
+            passed = passed.mutate(_lost=line)
+            passed = passed.mutate(_place=self._place(passed, passed["_lost"].isnull()))
+            line = ibis.ifelse(passed["_place"] >= self.keep.at_most, _KEEP, ibis.null("string"))
+            line = ibis.coalesce(passed["_lost"], line)
+        return passed.mutate(_line=line)
+
+    def _place(self, passed: ir.Table, within: ir.Value) -> ir.Value:
+        return ibis.row_number().over(group_by=within, order_by=self._order(passed))
+
+    def _order(self, passed: ir.Table) -> list[ir.Value]:
+        by_id = passed["customer_id"].asc()
+        if self.keep is None:
+            return [by_id]
+        if self.keep.by is None:
+            return [
+                arm_number(cast(ir.StringValue, passed["customer_id"]), f"keep:{iso(self.frame.as_of)}").asc(),
+                by_id,
+            ]
+        column = customer_column(passed, self.keep.by, load_vocabulary().fields[self.keep.by], self.frame)
+        ranked = column.asc(nulls_first=False) if self.keep.first == "lowest" else column.desc(nulls_first=False)
+        return [ranked, by_id]

@@ -1,0 +1,322 @@
+"""Who a target means, in plain Python loops over plain data. Shares no code with the product's parser or compiler."""
+# ruff: noqa: PLR0911
+
+from __future__ import annotations
+
+import calendar
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+from audience.world import VOCABULARY, World
+
+NUMBER = r"(-?\d+(?:\.\d+)?)"
+WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+ZERO_WITHOUT_EVENTS = ("count", "days", "sum", "distinct")
+
+
+class Oracle:
+    """Evaluates conditions on the rows of a world."""
+
+    def __init__(self, world: World, segments: dict[str, list[Any]] | None = None) -> None:
+        self.world = world
+        self.segments = segments or {}
+        self.today = world.as_of.astimezone(world.zone).date()
+        self.now = world.as_of.astimezone(UTC).replace(tzinfo=None)
+        self.extremes: dict[str, set[str]] = {}
+        self.windows: dict[str, tuple[datetime | None, datetime | None]] = {}
+        self.rows = {row["customer_id"]: row for row in world.customers}
+        self.by_customer: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for kind, rows in world.events.items():
+            for row in rows:
+                if row["at"] < self.now:
+                    self.by_customer.setdefault((kind, row["customer_id"]), []).append(row)
+
+    def ids(self, condition: dict[str, Any]) -> set[str]:
+        """Everybody for whom the condition holds."""
+        return {customer for customer in self.rows if self.holds(condition, customer)}
+
+    def holds(self, condition: dict[str, Any], customer: str) -> bool:
+        if "did" in condition or "did_not" in condition:
+            return self.event(condition, customer)
+        if "segment" in condition:
+            return all(self.holds(each, customer) for each in self.segments[condition["segment"]])
+        for word, judge in (("all", all), ("any", any)):
+            if word in condition:
+                return judge(self.holds(each, customer) for each in condition[word])
+        if "none" in condition:
+            return not any(self.holds(each, customer) for each in condition["none"])
+        return all(self.field(customer, name, wanted) for name, wanted in condition.items())
+
+    def field(self, customer: str, name: str, wanted: Any) -> bool:
+        type_ = str(VOCABULARY.fields[name])
+        if share := extreme(wanted):
+            values = (major(row[name], type_) for row in self.rows.values())
+            return customer in self.among(f"{name} {wanted}", values, share)
+        return compare(major(self.rows[customer][name], type_), wanted, type_, self.today)
+
+    # --- events --------------------------------------------------------------------------------------------------
+    def event(self, condition: dict[str, Any], customer: str) -> bool:
+        if "did_not" in condition:
+            return not self.matching({"did": condition["did_not"]} | condition, customer)
+        measures = [key for key in condition if key not in ("did", "where", "in")]
+        if not measures:
+            return bool(self.matching(condition, customer))
+        measure, wanted = measures[0], condition[measures[0]]
+        if share := extreme(wanted):
+            values = (
+                self.measure(measure, condition, each) if self.matching(condition, each) else None for each in self.rows
+            )
+            return customer in self.among(str(condition), values, share)
+        return compare(
+            self.measure(measure, condition, customer), wanted, self.result_type(measure, condition), self.today
+        )
+
+    def among(self, key: str, values: Iterator[Any], share: tuple[str, Fraction]) -> set[str]:
+        """Whose value is among the highest or lowest share of all values; worked out once for every customer."""
+        if key not in self.extremes:
+            end, part = share
+            everybody = {each: value for each, value in zip(self.rows, values, strict=True) if value is not None}
+            known = sorted(everybody.values(), reverse=end == "top")
+            last = known[math.ceil(part * len(known)) - 1]
+            self.extremes[key] = {
+                each for each, value in everybody.items() if (value >= last if end == "top" else value <= last)
+            }
+        return self.extremes[key]
+
+    def result_type(self, measure: str, condition: dict[str, Any]) -> str:
+        word, _, name = measure.partition(" ")
+        if word in ("usual", "first", "last"):
+            return self.event_type(condition["did"], name)
+        return "num"
+
+    def event_type(self, kind: str, name: str) -> str:
+        if name in ("hour", "month", "day"):
+            return "num"
+        return "str" if name == "weekday" else str(VOCABULARY.events[kind].fields[name])
+
+    def matching(self, condition: dict[str, Any], customer: str, where: bool = True) -> list[dict[str, Any]]:
+        rows = [
+            row for row in self.by_customer.get((condition["did"], customer), []) if self.inside(row["at"], condition)
+        ]
+        if not where:
+            return rows
+        tests = condition.get("where", {})
+        return [row for row in rows if all(self.event_field(condition["did"], row, *test) for test in tests.items())]
+
+    def event_field(self, kind: str, row: dict[str, Any], name: str, wanted: Any) -> bool:
+        return compare(self.value(kind, row, name), wanted, self.event_type(kind, name), self.today)
+
+    def value(self, kind: str, row: dict[str, Any], name: str) -> Any:
+        local = row["at"].replace(tzinfo=UTC).astimezone(self.world.zone)
+        if name in ("hour", "month", "day"):
+            return getattr(local, name)
+        if name == "weekday":
+            return WEEKDAYS[local.weekday()]
+        return major(row[name], self.event_type(kind, name))
+
+    def inside(self, at: datetime, condition: dict[str, Any]) -> bool:
+        text = str(condition.get("in", "lifetime"))
+        if text not in self.windows:
+            self.windows[text] = window(text, self.world.as_of, self.world.zone)
+        start, end = self.windows[text]
+        moment = at.replace(tzinfo=UTC)
+        return (start is None or moment >= start) and (end is None or moment < end)
+
+    def day(self, row: dict[str, Any]) -> date:
+        return row["at"].replace(tzinfo=UTC).astimezone(self.world.zone).date()
+
+    def measure(self, measure: str, condition: dict[str, Any], customer: str) -> Any:
+        word, _, name = measure.partition(" ")
+        rows, kind = self.matching(condition, customer), condition["did"]
+        if word == "share":
+            every = self.matching(condition, customer, where=False)
+            whole = self.total(every, kind, name)
+            return Fraction(self.total(rows, kind, name), whole) if whole else None
+        if word == "count":
+            return self.total(rows, kind, "")
+        if not rows:
+            return 0 if word in ZERO_WITHOUT_EVENTS else None
+        days = sorted({self.day(row) for row in rows})
+        known = [value for row in rows if name and (value := self.value(kind, row, name)) is not None]
+        return self.taken(word, name, rows=rows, kind=kind, days=days, known=known)
+
+    def total(self, rows: list[dict[str, Any]], kind: str, name: str) -> Any:
+        if name:
+            return sum((self.value(kind, row, name) or 0 for row in rows), Fraction(0))
+        if kind == "bought":
+            return len({row["order_id"] for row in rows if row["order_id"] is not None})
+        return len(rows)
+
+    def taken(self, word: str, name: str, *, rows: list[Any], kind: str, days: list[date], known: list[Any]) -> Any:
+        if word in ("first", "last"):
+            edge = (min if word == "first" else max)(row["at"] for row in rows)
+            values = [self.value(kind, row, name) for row in rows if row["at"] == edge]
+            values = [value for value in values if value is not None]
+            return min(values) if values else None
+        if word == "gap":
+            return Fraction((days[-1] - days[0]).days, len(days) - 1) if len(days) > 1 else None
+        plain = {
+            "days": lambda: len(days),
+            "since_last": lambda: (self.today - days[-1]).days,
+            "since_first": lambda: (self.today - days[0]).days,
+            "sum": lambda: sum(known, Fraction(0)),
+            "distinct": lambda: len(set(known)),
+        }
+        if word in plain:
+            return plain[word]()
+        if not known:
+            return None
+        return {
+            "avg": lambda: sum(known, Fraction(0)) / len(known),
+            "min": lambda: min(known),
+            "max": lambda: max(known),
+            "median": lambda: median(known),
+            "usual": lambda: min(known, key=lambda value: (-Counter(known)[value], value)),
+        }[word]()
+
+
+def major(value: Any, type_: str) -> Any:
+    """A stored value as a marketer thinks of it; numbers exactly."""
+    if value is None or type_ not in ("num", "money"):
+        return value
+    return Fraction(value, 100) if type_ == "money" else Fraction(str(value))
+
+
+def median(values: list[Any]) -> Any:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def extreme(wanted: Any) -> tuple[str, Fraction] | None:
+    match = re.fullmatch(r"(top|bottom) (\d+(?:\.\d+)?)%", str(wanted))
+    return (match[1], Fraction(match[2]) / 100) if match else None
+
+
+# --- comparisons -------------------------------------------------------------------------------------------------
+def compare(value: Any, wanted: Any, type_: str, today: date) -> bool:
+    if wanted == "known":
+        return value is not None
+    if wanted == "unknown":
+        return value is None
+    if value is None:
+        return False
+    if type_ == "list":
+        return compare_list(value, wanted)
+    if isinstance(wanted, list):
+        return any(equal(value, each, type_) for each in wanted)
+    if type_ == "date":
+        return compare_date(value, str(wanted), today)
+    text = str(wanted)
+    for prefix, judge in (("any of ", any), ("none of ", lambda found: not any(found))):
+        if text.startswith(prefix):
+            return judge(equal(value, part.strip(), type_) for part in text.removeprefix(prefix).split(","))
+    if type_ in ("num", "money"):
+        return compare_number(value, text)
+    if text.startswith("not "):
+        return value != text.removeprefix("not ")
+    if text.startswith("contains "):
+        return text.removeprefix("contains ") in value
+    if text.startswith("starts "):
+        return value.startswith(text.removeprefix("starts "))
+    return equal(value, wanted, type_)
+
+
+def equal(value: Any, wanted: Any, type_: str) -> bool:
+    if type_ == "bool":
+        return value is wanted
+    return value == Fraction(str(wanted)) if type_ in ("num", "money") else value == str(wanted)
+
+
+def compare_list(value: list[str], wanted: Any) -> bool:
+    if isinstance(wanted, list):
+        return any(str(each) in value for each in wanted)
+    for word, judge in (("any of", any), ("all of", all), ("none of", lambda found: not any(found))):
+        if str(wanted).startswith(word + " "):
+            return judge(part.strip() in value for part in str(wanted)[len(word) :].split(","))
+    if str(wanted).startswith("not "):
+        return str(wanted).removeprefix("not ") not in value
+    return str(wanted) in value
+
+
+def compare_number(value: Any, text: str) -> bool:
+    if match := re.fullmatch(rf"{NUMBER}\.\.{NUMBER}", text):
+        return Fraction(match[1]) <= value <= Fraction(match[2])
+    match = re.fullmatch(rf"(?:(at least|over|at most|under|exactly|not) )?{NUMBER}", text)
+    assert match, text
+    number = Fraction(match[2])
+    return {
+        "at least": value >= number,
+        "over": value > number,
+        "at most": value <= number,
+        "under": value < number,
+        "not": value != number,
+    }.get(match[1], value == number)
+
+
+def compare_date(value: date, text: str, today: date) -> bool:
+    if match := re.fullmatch(r"(\d+-\d+-\d+)\.\.(\d+-\d+-\d+)", text):
+        return date.fromisoformat(match[1]) <= value <= date.fromisoformat(match[2])
+    if match := re.fullmatch(r"(before|after) (\S+)", text):
+        day = date.fromisoformat(match[2])
+        return value < day if match[1] == "before" else value > day
+    if match := re.fullmatch(r"(last|this|next) month", text):
+        months = value.year * 12 + value.month - today.year * 12 - today.month
+        return months == {"last": -1, "this": 0, "next": 1}[match[1]]
+    if text == "today":
+        return value == today
+    if match := re.fullmatch(r"last (\w+)", text):
+        return moved(today, match[1], -1) <= value <= today
+    if match := re.fullmatch(r"next (\w+)", text):
+        return today <= value <= moved(today, match[1], 1)
+    if match := re.fullmatch(r"in (\w+)\.\.(\w+)", text):
+        return moved(today, match[1], 1) <= value <= moved(today, match[2], 1)
+    if match := re.fullmatch(r"exactly (\w+) ahead", text):
+        return value == moved(today, match[1], 1)
+    if match := re.fullmatch(r"over (\w+) ago", text):
+        return value < moved(today, match[1], -1)
+    return value == date.fromisoformat(text)
+
+
+def moved(day: Any, length: str, sign: int) -> Any:
+    """A day or moment moved by a length; months clamp to their last day."""
+    count, unit = int(length[:-1]), length[-1]
+    if unit in "hdw":
+        return day + sign * timedelta(**{{"h": "hours", "d": "days", "w": "weeks"}[unit]: count})
+    index = day.year * 12 + day.month - 1 + sign * count * (12 if unit == "y" else 1)
+    year, month = index // 12, index % 12 + 1
+    return day.replace(year=year, month=month, day=min(day.day, calendar.monthrange(year, month)[1]))
+
+
+def window(text: str, as_of: datetime, zone: Any) -> tuple[datetime | None, datetime | None]:
+    """Start and end in UTC, half-open."""
+    local = as_of.astimezone(zone)
+
+    def midnight(day: date) -> datetime:
+        return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+    def ago(length: str) -> datetime:
+        return (moved(as_of.astimezone(UTC), length, -1) if length[-1] == "h" else moved(local, length, -1)).astimezone(
+            UTC
+        )
+
+    if text == "lifetime":
+        return None, None
+    if match := re.fullmatch(r"(\d+-\d+-\d+)\.\.(\d+-\d+-\d+)", text):
+        return midnight(date.fromisoformat(match[1])), midnight(date.fromisoformat(match[2]) + timedelta(days=1))
+    if match := re.fullmatch(r"(\w+)\.\.(\w+)", text):
+        return ago(match[1]), ago(match[2])
+    if text in ("today", "yesterday"):
+        day = local.date() - timedelta(days=text == "yesterday")
+        return midnight(day), midnight(day + timedelta(days=1))
+    if match := re.fullmatch(r"(this|last) (month|quarter|year)", text):
+        size = {"month": 1, "quarter": 3, "year": 12}[match[2]]
+        index = (local.year * 12 + local.month - 1) // size * size - (size if match[1] == "last" else 0)
+        first, after = (date(each // 12, each % 12 + 1, 1) for each in (index, index + size))
+        return midnight(first), midnight(after)
+    return ago(text), None
