@@ -1,0 +1,93 @@
+"""Renders every message of a plan before anything is sent, one after the other, and says who cannot be written to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from campanile.errors import CampanileError
+from campanile.events import Message, PlannedMessage
+from campanile.messages.sms import segments
+from campanile.messages.templates import HTML_CLIPPED, RenderError
+
+#: How many failing customers are named; the rest is counted.
+NAMED = 20
+#: Of a template that fails for this many in a row from the first on, nothing more is learnt.
+_HOPELESS = 1000
+
+
+@dataclass(frozen=True)
+class RenderCheck:
+    """What rendering everyone came to.
+
+    Attributes:
+        messages: How many were rendered.
+        segments: SMS parts of one message: smallest, median, largest; zeros for mail.
+        segments_total: SMS parts of all messages.
+        bytes_max: Size of the largest message.
+        clipped: Mails that Gmail would cut off.
+        failed: How many could not be rendered.
+        failures: The first of them as (customer id, sentence).
+    """
+
+    messages: int
+    segments: tuple[int, int, int]
+    segments_total: int
+    bytes_max: int
+    clipped: int
+    failed: int
+    failures: tuple[tuple[str, str], ...]
+
+    def raise_for_failures(self) -> None:
+        """Nothing; CampanileError naming customers by id when any message could not be rendered."""
+        if self.failed:
+            named = "\n".join(f"  {sentence}" for _, sentence in self.failures)
+            more = f"\n  and {self.failed - len(self.failures)} more" if self.failed > len(self.failures) else ""
+            raise CampanileError(
+                f"{self.failed} of {self.messages + self.failed} messages cannot be written:\n{named}{more}\n"
+                'give missing values a default in the template, as in {{ name|default("friend") }}, or leave these out'
+            )
+
+
+def check_all(render: Callable[[PlannedMessage], Message], messages: Iterable[PlannedMessage]) -> RenderCheck:
+    """Sizes and failures of all messages; memory does not grow with their number.
+
+    Raises:
+        RenderError: The template itself is wrong, so nobody can be written to.
+    """
+    parts: Counter[int] = Counter()
+    largest = clipped = failed = 0
+    failures: list[tuple[str, str]] = []
+    for planned in messages:
+        try:
+            message = render(planned)
+        except RenderError as error:
+            failed += 1
+            if len(failures) < NAMED:
+                failures.append((error.customer_id, str(error)))
+            if error.fault or (failed >= _HOPELESS and not parts):
+                raise
+            continue
+        parts[segments(message.text).parts if message.channel == "sms" else 0] += 1
+        largest = max(largest, len(message.mime) or len(message.text.encode()) + len(message.html.encode()))
+        clipped += len(message.html) > HTML_CLIPPED // 4 and len(message.html.encode()) > HTML_CLIPPED
+    total = sum(number * times for number, times in parts.items())
+    return RenderCheck(parts.total(), _spread(parts), total, largest, clipped, failed, tuple(failures))
+
+
+def _spread(parts: Counter[int]) -> tuple[int, int, int]:
+    """Smallest, median (the lower of two) and largest of counted numbers; zeros when there are none.
+
+    >>> _spread(Counter({1: 3, 2: 1, 4: 1}))
+    (1, 1, 4)
+    """
+    if not parts:
+        return 0, 0, 0
+    seen, middle = 0, 0
+    for number in sorted(parts):
+        seen += parts[number]
+        middle = number
+        if seen * 2 >= parts.total():
+            break
+    return min(parts), middle, max(parts)

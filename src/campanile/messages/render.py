@@ -1,0 +1,94 @@
+"""All messages of one campaign: for each arm its template and its offer, and what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from campanile.errors import CampanileError
+from campanile.events import Message, PlannedMessage
+from campanile.messages.context import Links, build_context
+from campanile.messages.mime import Sender
+from campanile.messages.templates import MessageTemplates, known_fields, load_each
+from campanile.messages.tokens import open_key_ring
+from campanile.spec.campaign import Offer
+
+if TYPE_CHECKING:
+    from campanile.spec.project import Project
+    from campanile.spec.settings import Shop
+
+
+@dataclass(frozen=True)
+class CampaignMessages:
+    """Renders the messages of one campaign."""
+
+    campaign: str
+    shop: Shop
+    links: Links
+    arms: Mapping[str, tuple[MessageTemplates, Offer]]
+    #: For arms that change nothing.
+    default: tuple[MessageTemplates, Offer]
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The customer fields that any arm's template reads: what a plan freezes."""
+        every = (self.default, *self.arms.values())
+        return frozenset().union(*(templates.variables for templates, _ in every))
+
+    def render(self, planned: PlannedMessage, *, at: datetime | None = None) -> Message:
+        """The message for one recipient; RenderError, without any value, when it cannot be made.
+
+        Args:
+            planned: To whom, in which arm.
+            at: Moment of hand-over for the Date header; default is the planned moment.
+        """
+        templates, offer = self.arms.get(planned.arm, self.default)
+        context = build_context(planned, offer, shop=self.shop, links=self.links, campaign=self.campaign)
+        return templates.render(planned, context, at=at)
+
+    def as_samples(self) -> CampaignMessages:
+        """The same with links and codes that are samples: for previews, which anybody may click."""
+        return replace(self, links=Links(self.links.base_url))
+
+
+def open_messages(project: Project, campaign: str, *, columns: Collection[str] | None = None) -> CampaignMessages:
+    """The messages of a campaign, templates checked and compiled.
+
+    Args:
+        project: The project.
+        campaign: Name of the campaign.
+        columns: Columns of the customer table, which templates may read beside the vocabulary's fields. Without them,
+            as when a plan is sent that was checked before, any field is taken on trust.
+
+    Raises:
+        ProblemsError: With every problem of every template.
+        CampanileError: A setting of the channel or the keys for links is missing.
+    """
+    spec = project.campaign(campaign)
+    medium = spec.channel.use
+    settings = project.settings.channels.get(medium)
+    if settings is None:
+        raise CampanileError(f"the project has no channel {medium}", f"add channels: {medium}: to campanile.yaml")
+    shop = project.settings.shop
+    if medium == "email":
+        _check_mail(shop, settings.sender)
+    known = None if columns is None else known_fields(project, columns)
+    names = {spec.message_for(arm) for arm in ("", *spec.arms)}
+    loaded = load_each(project.root, names, medium, known=known, sender=Sender.of(settings))
+    return CampaignMessages(
+        campaign,
+        shop,
+        Links(shop.base_url, open_key_ring(project.home)),
+        {arm: (loaded[spec.message_for(arm)], spec.offer_for(arm)) for arm in spec.arms},
+        (loaded[spec.channel.message], spec.offer),
+    )
+
+
+def _check_mail(shop: Shop, sender: str) -> None:
+    if not sender:
+        raise CampanileError("the channel email has no sender", "add sender: Shop <news@example.com> to campanile.yaml")
+    if not shop.base_url.startswith("https://"):
+        what = "mail needs links that unsubscribe, and mail programs follow them over https only"
+        raise CampanileError(what, "set shop: base_url: https://… in campanile.yaml")
