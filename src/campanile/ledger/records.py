@@ -1,0 +1,119 @@
+"""What the ledger answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from campanile.events import MessageState, PlannedMessage
+
+PlanState = Literal["planned", "sending", "paused", "sent"]
+
+#: States from which a message may still go out.
+UNFINISHED = (MessageState.DUE, MessageState.HELD, MessageState.CLAIMED)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRecord:
+    """One wave of one campaign, frozen.
+
+    Attributes:
+        spec: Campaign and experiment as plain JSON values.
+        snapshot: Path of the assignment Parquet, relative to the stores' home.
+        arms: Units assigned to each arm, control included.
+    """
+
+    plan_id: str
+    campaign: str
+    wave: str
+    as_of: datetime
+    created_at: datetime
+    fingerprint: str
+    spec: Mapping[str, object]
+    snapshot: str
+    snapshot_sha256: str
+    arms: Mapping[str, int]
+    state: PlanState = "planned"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What an experiment had promised when its first message was about to leave."""
+
+    plan_id: str
+    campaign: str
+    wave: str
+    fingerprint: str
+    spec_json: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many planned messages stand in each state.
+
+    >>> tally = Tally(3, {MessageState.ACCEPTED: 2, MessageState.DUE: 1})
+    >>> tally[MessageState.ACCEPTED], tally.unfinished, tally.adds_up
+    (2, 1, True)
+    """
+
+    planned: int
+    counts: Mapping[MessageState, int]
+
+    def __getitem__(self, state: MessageState) -> int:
+        return self.counts.get(state, 0)
+
+    @property
+    def unfinished(self) -> int:
+        """Messages that may still go out."""
+        return sum(self[state] for state in UNFINISHED)
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the states account for every planned message."""
+        return sum(self.counts.values()) == self.planned
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One message that a provider took."""
+
+    message_id: str
+    customer_id: str
+    channel: str
+    campaign: str
+    arm: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How hand-overs of this run are made: the channel's name, and whether repeating one is harmless."""
+
+    channel: str
+    idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the gate let through, and what it set aside.
+
+    Attributes:
+        messages: May be handed over now: their attempts are committed.
+        aside: How many were suppressed, expired or held instead.
+        running: False when the plan is no longer being sent.
+    """
+
+    messages: tuple[PlannedMessage, ...] = ()
+    aside: Mapping[MessageState, int] = field(default_factory=dict)
+    running: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a dead sender left: messages that are due again, and messages nobody can know about."""
+
+    due: int = 0
+    unknown: int = 0

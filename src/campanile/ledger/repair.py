@@ -1,0 +1,126 @@
+"""What happens to messages outside the ordinary way: a sender died, or an operator decides what nobody can know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import Connection, and_, insert, select, update
+
+from campanile.errors import CampanileError
+from campanile.events import MessageState, Outcome
+from campanile.ledger import tables
+from campanile.ledger.records import Mode, Recovery
+from campanile.ledger.store import Ledger
+
+Verdict = Literal["accepted", "rejected", "not_sent"]
+
+LOST = "answer lost: the sender stopped before it came"
+_CHUNK = 500
+
+
+def recover(ledger: Ledger, plan_id: str, mode: Mode, now: datetime) -> Recovery:
+    """Settles the claims of a dead sender. Call only while no other sender can run.
+
+    A message without an open attempt was never handed over and is due. One with an open attempt may or may not have
+    arrived: it is unknown, unless the same channel would hand it over again and repeating is harmless there.
+    """
+    message, attempt = tables.message.c, tables.attempt.c
+    still_open = and_(attempt.message_id == message.message_id, attempt.outcome.is_(None))
+    query = (
+        select(message.message_id, attempt.channel)
+        .join(tables.attempt, still_open, isouter=True)
+        .where(message.plan_id == plan_id, message.state == MessageState.CLAIMED.value)
+    )
+    with ledger.writing() as connection:
+        rows = connection.execute(query).all()
+        repeatable = {None, mode.channel} if mode.idempotent else {None}
+        due = [message_id for message_id, channel in rows if channel in repeatable]
+        lost = [message_id for message_id, channel in rows if channel not in repeatable]
+        _close(connection, due, Outcome.NOT_SENT, now)
+        _move(connection, due, {"state": MessageState.DUE.value})
+        _close(connection, lost, Outcome.UNKNOWN, now)
+        _move(connection, lost, {"state": MessageState.UNKNOWN.value, "reason": LOST, "settled_at": now})
+    return Recovery(due=len(due), unknown=len(lost))
+
+
+def settle_unknown(  # noqa: PLR0913 - an audited decision names all of it
+    ledger: Ledger,
+    plan_id: str,
+    message_ids: Sequence[str] | None,
+    *,
+    verdict: Verdict,
+    who: str,
+    why: str,
+    now: datetime,
+) -> int:
+    """How many unknown messages were settled as an operator decided; each leaves an event for audit.
+
+    Args:
+        ledger: The ledger.
+        plan_id: The plan.
+        message_ids: Which messages; None for every unknown one of the plan.
+        verdict: accepted, rejected, or not_sent, which makes them due again.
+        who: The person who decides.
+        why: The evidence.
+        now: The present moment.
+
+    Raises:
+        CampanileError: One of the named messages is not unknown; then nothing is changed.
+    """
+    message = tables.message.c
+    query = select(message.message_id).where(message.plan_id == plan_id, message.state == MessageState.UNKNOWN.value)
+    with ledger.writing() as connection:
+        unknown = set(connection.scalars(query))
+        chosen = sorted(unknown) if message_ids is None else list(dict.fromkeys(message_ids))
+        for message_id in chosen:
+            if message_id not in unknown:
+                raise CampanileError(f"message {message_id} is not unknown", "nothing was changed")
+        _decide(connection, chosen, verdict, f"resolved as {verdict} by {who}: {why}", now)
+        if chosen:
+            shared = {"at": now, "plan_id": plan_id, "kind": f"resolved as {verdict}", "who": who, "why": why}
+            connection.execute(insert(tables.event), [{"message_id": message_id, **shared} for message_id in chosen])
+    return len(chosen)
+
+
+def unknown_messages(ledger: Ledger, plan_id: str) -> list[str]:
+    """Ids of the plan's unknown messages."""
+    message = tables.message.c
+    query = select(message.message_id).where(message.plan_id == plan_id, message.state == MessageState.UNKNOWN.value)
+    with ledger.reading() as connection:
+        return list(connection.scalars(query.order_by(message.message_id)))
+
+
+def _decide(connection: Connection, message_ids: Sequence[str], verdict: Verdict, reason: str, now: datetime) -> None:
+    attempt = tables.attempt
+    for chunk in _chunks(message_ids):
+        lost = (attempt.c.message_id.in_(chunk), attempt.c.outcome == Outcome.UNKNOWN.value)
+        connection.execute(update(attempt).where(*lost).values(outcome=verdict, closed_at=now))
+    if verdict == "not_sent":
+        # Whoever orders a second hand-over orders it for now; the deadline still holds.
+        again = {"state": MessageState.DUE.value, "reason": reason, "due_at": now, "settled_at": None}
+        _move(connection, message_ids, again)
+        plan_ids = select(tables.message.c.plan_id).where(tables.message.c.message_id.in_(message_ids[:1]))
+        sent = (tables.plan.c.plan_id.in_(plan_ids), tables.plan.c.state == "sent")
+        connection.execute(update(tables.plan).where(*sent).values(state="sending"))
+    else:
+        _move(connection, message_ids, {"state": verdict, "reason": reason, "settled_at": now})
+
+
+def _close(connection: Connection, message_ids: Sequence[str], outcome: Outcome, now: datetime) -> None:
+    table = tables.attempt
+    for chunk in _chunks(message_ids):
+        open_ones = (table.c.message_id.in_(chunk), table.c.outcome.is_(None))
+        values = {"outcome": outcome.value, "detail": "the sender stopped", "closed_at": now}
+        connection.execute(update(table).where(*open_ones).values(**values))
+
+
+def _move(connection: Connection, message_ids: Sequence[str], values: dict[str, object]) -> None:
+    table = tables.message
+    for chunk in _chunks(message_ids):
+        connection.execute(update(table).where(table.c.message_id.in_(chunk)).values(**values))
+
+
+def _chunks(message_ids: Sequence[str]) -> list[Sequence[str]]:
+    return [message_ids[start : start + _CHUNK] for start in range(0, len(message_ids), _CHUNK)]

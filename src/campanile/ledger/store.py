@@ -1,0 +1,250 @@
+"""The ledger as the rest of the product sees it: plans, tallies, suppressions, registrations, history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+
+from campanile.errors import CampanileError
+from campanile.events import MessageState, PlannedMessage
+from campanile.ledger import tables
+from campanile.ledger.addresses import address_key
+from campanile.ledger.bulk import write_messages, write_planned
+from campanile.ledger.engine import READING, connect
+from campanile.ledger.faults import sentences
+from campanile.ledger.records import Contact, PlanRecord, PlanState, Registration, Tally
+
+#: Rows fetched at a time.
+_CHUNK = 2_000
+#: Seconds to wait for another process's lock. Registering a plan of millions holds it that long.
+_PATIENCE = 60.0
+
+
+class Ledger:
+    """One ledger file. Use as a context manager; every method is one transaction."""
+
+    def __init__(self, path: Path, engine: Engine) -> None:
+        self.path = path
+        self._engine = engine
+        self._reader = engine.execution_options(**{READING: True})
+
+    @classmethod
+    def open(cls, path: Path, *, patience: float = _PATIENCE) -> Ledger:
+        """The ledger in that file, made when absent.
+
+        Args:
+            path: The SQLite file.
+            patience: Seconds to wait when another process holds the lock.
+
+        Raises:
+            CampanileError: The file is damaged, locked, unwritable, no ledger, or of a newer Campanile.
+        """
+        return cls(path, connect(path, patience))
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that nobody else can write beside; committed durably at the end of the block."""
+        with sentences(self.path), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one moment of the ledger and holds up nobody."""
+        with sentences(self.path), self._reader.begin() as connection:
+            yield connection
+
+    def register(self, plan: PlanRecord, messages: Iterable[PlannedMessage]) -> None:
+        """Writes plan and messages in one transaction; the same plan again changes nothing.
+
+        Raises:
+            CampanileError: Another plan of this wave has already begun to send, or a message is for control.
+        """
+        with self.writing() as connection:
+            if not _make_room(connection, plan):
+                return
+            connection.execute(insert(tables.plan).values(**_plan_row(plan)))
+            planned = write_planned(connection, plan.plan_id, messages)
+            connection.execute(
+                update(tables.plan).where(tables.plan.c.plan_id == plan.plan_id).values(planned=planned)
+            )
+
+    def plan(self, campaign: str, wave: str | None = None) -> PlanRecord | None:
+        """The plan of that wave, by default of the latest; None when nothing is planned."""
+        table = tables.plan
+        latest = (table.c.created_at.desc(), table.c.wave.desc())
+        query = select(table).where(table.c.campaign == campaign).order_by(*latest)
+        if wave is not None:
+            query = query.where(table.c.wave == wave)
+        with self.reading() as connection:
+            row = connection.execute(query.limit(1)).first()
+        return None if row is None else _plan_record(row)
+
+    def plans(self) -> list[PlanRecord]:
+        """Every plan, oldest first."""
+        with self.reading() as connection:
+            rows = connection.execute(select(tables.plan).order_by(tables.plan.c.created_at, tables.plan.c.plan_id))
+            return [_plan_record(row) for row in rows]
+
+    def set_state(self, plan_id: str, state: PlanState) -> None:
+        """Moves a plan to another state. A running sender sees `paused` before its next hand-over."""
+        with self.writing() as connection:
+            connection.execute(update(tables.plan).where(tables.plan.c.plan_id == plan_id).values(state=state))
+
+    def batches(self, plan_id: str) -> list[int]:
+        """Numbers of the plan's batches, in order."""
+        column = tables.message.c.batch
+        query = select(column).where(tables.message.c.plan_id == plan_id).distinct().order_by(column)
+        with self.reading() as connection:
+            return list(connection.scalars(query))
+
+    def tally(self, plan_id: str, batch: int | None = None) -> Tally:
+        """How the plan's messages stand, or those of one batch; the counts add up to `planned`."""
+        table = tables.message
+        counting = select(table.c.state, func.count()).where(table.c.plan_id == plan_id).group_by(table.c.state)
+        if batch is not None:
+            counting = counting.where(table.c.batch == batch)
+        with self.reading() as connection:
+            counts = {MessageState(state): count for state, count in connection.execute(counting)}
+            query = select(tables.plan.c.planned).where(tables.plan.c.plan_id == plan_id)
+            planned = (connection.scalar(query) or 0) if batch is None else sum(counts.values())
+        return Tally(planned, counts)
+
+    def begun(self, plan_id: str) -> bool:
+        """Whether a hand-over of the plan was ever begun."""
+        with self.reading() as connection:
+            return _begun(connection, plan_id)
+
+    def next_due(self, plan_id: str) -> datetime | None:
+        """The moment from which the plan's next waiting message may go out; None when none waits."""
+        table = tables.message
+        waiting = (MessageState.DUE.value, MessageState.HELD.value)
+        query = select(func.min(table.c.due_at)).where(table.c.plan_id == plan_id, table.c.state.in_(waiting))
+        with self.reading() as connection:
+            moment: datetime | None = connection.scalar(query)
+        return moment
+
+    def suppress(self, channel: str, address: str, *, reason: str, source: str, at: datetime) -> None:
+        """Keeps every message away from that address from now on. Again changes nothing."""
+        key = {"channel": channel, "address": address_key(channel, address)}
+        with self.writing() as connection:
+            if not _suppressed(connection, channel, address):
+                connection.execute(insert(tables.suppression).values(**key, reason=reason, source=source, at=at))
+
+    def is_suppressed(self, channel: str, address: str) -> bool:
+        """Whether that address must not be contacted."""
+        with self.reading() as connection:
+            return _suppressed(connection, channel, address)
+
+    def suppressions(self) -> Iterator[tuple[str, str]]:
+        """Channel and address of everything suppressed, as `address_key` writes them; streamed."""
+        query = select(tables.suppression.c.channel, tables.suppression.c.address)
+        with self.reading() as connection:
+            for channel, address in connection.execution_options(yield_per=_CHUNK).execute(query):
+                yield channel, address
+
+    def register_experiment(self, plan_id: str, campaign: str, fingerprint: str, spec_json: str, at: datetime) -> None:
+        """Keeps what the experiment promised, at the plan's first send. Later calls change nothing."""
+        table = tables.registration
+        with self.writing() as connection:
+            wave = connection.scalar(select(tables.plan.c.wave).where(tables.plan.c.plan_id == plan_id))
+            known = select(table.c.plan_id).where(table.c.campaign == campaign, table.c.wave == wave)
+            if wave is None or connection.scalar(known) is not None:
+                return
+            row = Registration(plan_id, campaign, wave, fingerprint, spec_json, at)
+            connection.execute(insert(table).values(**asdict(row)))
+
+    def registration(self, campaign: str, wave: str) -> Registration | None:
+        """What the experiment of that wave promised; None before the first send."""
+        table = tables.registration
+        query = select(table).where(table.c.campaign == campaign, table.c.wave == wave)
+        with self.reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else Registration(**_named(row))
+
+    def contacts(self, since: datetime | None = None) -> Iterator[Contact]:
+        """Messages that providers took, from `since` on, oldest first; streamed."""
+        message, attempt = tables.message.c, tables.attempt.c
+        who = (message.message_id, message.customer_id, message.channel)
+        query = (
+            select(*who, tables.plan.c.campaign, message.arm, attempt.opened_at.label("at"))
+            .join(tables.plan, tables.plan.c.plan_id == message.plan_id)
+            .join(tables.attempt, attempt.message_id == message.message_id)
+            .where(message.state == MessageState.ACCEPTED.value, attempt.outcome == "accepted")
+            .order_by(attempt.opened_at, message.message_id)
+        )
+        if since is not None:
+            query = query.where(attempt.opened_at >= since)
+        with self.reading() as connection:
+            for row in connection.execution_options(yield_per=_CHUNK).execute(query):
+                yield Contact(**_named(row))
+
+    def export_messages(self, plan_id: str, path: Path) -> None:
+        """Writes the plan's messages as Parquet, without addresses and variables; memory stays flat."""
+        with self.reading() as connection:
+            write_messages(connection, plan_id, path)
+
+
+def _make_room(connection: Connection, plan: PlanRecord) -> bool:
+    """Whether the plan is to be written; removes an earlier one of the same wave that never began to send."""
+    table = tables.plan
+    same_wave = (table.c.campaign == plan.campaign, table.c.wave == plan.wave)
+    earlier = connection.scalar(select(table.c.plan_id).where(*same_wave))
+    if earlier is None or earlier == plan.plan_id:
+        return earlier is None
+    if _begun(connection, earlier):
+        raise CampanileError(
+            f"wave {plan.wave} of {plan.campaign} has already begun to send; its plan cannot be replaced",
+            f"finish it with `campanile run {plan.campaign}`, or plan another campaign",
+        )
+    connection.execute(delete(tables.message).where(tables.message.c.plan_id == earlier))
+    connection.execute(delete(tables.registration).where(tables.registration.c.plan_id == earlier))
+    connection.execute(delete(table).where(table.c.plan_id == earlier))
+    return True
+
+
+def _begun(connection: Connection, plan_id: str) -> bool:
+    message = tables.message.c
+    query = select(message.message_id).where(message.plan_id == plan_id, message.attempts > 0).limit(1)
+    return connection.scalar(query) is not None
+
+
+def _suppressed(connection: Connection, channel: str, address: str) -> bool:
+    table = tables.suppression.c
+    query = select(table.at).where(table.channel == channel, table.address == address_key(channel, address))
+    return connection.scalar(query) is not None
+
+
+def _named(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
+    return dict(row._mapping)
+
+
+def _plan_row(plan: PlanRecord) -> dict[str, object]:
+    row = asdict(plan)
+    return {**row, "spec": json.dumps(row["spec"], ensure_ascii=False), "arms": json.dumps(row["arms"])}
+
+
+def _plan_record(row: Row[*tuple[Any, ...]]) -> PlanRecord:
+    values = _named(row)
+    del values["planned"]
+    spec, arms = json.loads(values.pop("spec")), json.loads(values.pop("arms"))
+    return PlanRecord(**values, spec=spec, arms=arms)

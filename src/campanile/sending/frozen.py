@@ -1,0 +1,51 @@
+"""Whether the plan that is about to be sent is still the one that was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from campanile.errors import CampanileError
+from campanile.ledger import Ledger, PlanRecord
+from campanile.plan.freeze import frozen_spec
+from campanile.spec.project import Project
+
+#: Parts of a frozen spec that decide what recipients see. Once a message has left, only these may not change: the
+#: experiment may, and the readout lists it as a deviation.
+_SEEN = ("campaign", "templates")
+
+
+def planned_record(ledger: Ledger, campaign: str) -> PlanRecord:
+    """The campaign's latest plan; CampanileError when it was never planned."""
+    plan = ledger.plan(campaign)
+    if plan is None:
+        raise CampanileError(f"{campaign} is not planned", f"run `campanile plan {campaign}`")
+    return plan
+
+
+def check_frozen(project: Project, ledger: Ledger, plan: PlanRecord) -> None:
+    """Returns when snapshot, campaign and templates are as planned; CampanileError otherwise."""
+    _check_snapshot(project, plan)
+    now = json.loads(json.dumps(frozen_spec(project, plan.campaign)))
+    begun = ledger.begun(plan.plan_id)
+    parts = _SEEN if begun else tuple(now)
+    changed = [part for part in parts if part in plan.spec and plan.spec[part] != now[part]]
+    if not changed:
+        return
+    what = f"{' and '.join(changed)} of {plan.campaign} changed since it was planned"
+    if begun:
+        raise CampanileError(f"{what}, and its first messages are out", "restore the committed files, then run again")
+    raise CampanileError(what, f"run `campanile plan {plan.campaign}` and look at it again")
+
+
+def _check_snapshot(project: Project, plan: PlanRecord) -> None:
+    path = project.home / plan.snapshot
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        what = f"the snapshot {path} of {plan.campaign} cannot be read ({error.strerror})"
+        raise CampanileError(what, "restore it from a backup: without it the experiment cannot be read") from None
+    if digest != plan.snapshot_sha256:
+        what = f"the snapshot {path} is not the one that was planned"
+        raise CampanileError(what, "restore it from a backup: who is in which arm is written there")

@@ -1,0 +1,216 @@
+"""One run of a campaign: from the frozen plan to messages that are accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from campanile import clock
+from campanile.channels import Channel, open_channel
+from campanile.errors import UsageError, did_you_mean
+from campanile.ledger import Ledger, PlanRecord, Tally
+from campanile.messages.render import open_messages
+from campanile.sending.dry_run import dry_run
+from campanile.sending.frozen import check_frozen, planned_record
+from campanile.sending.lock import sender_lock
+from campanile.sending.recover import recover
+from campanile.sending.send import Render, send_batch
+from campanile.sending.status import status, status_text
+from campanile.spec.project import Project
+
+Mode = Literal["dry-run", "send"]
+Now = Callable[[], datetime]
+#: Told (messages in a final state, messages in all).
+Progress = Callable[[int, int], None]
+
+#: Open attempts per connection: while one is being answered, the next is already committed.
+_PER_CONNECTION = 4
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What one run came to.
+
+    Attributes:
+        status: The campaign's messages by state after the run (contract 1).
+        would: In a dry run, how many waiting messages would go out now, later, or not at all.
+        next_due: When the next waiting message may go out; None when none waits.
+        stopped: Whether somebody stopped the run before its end.
+    """
+
+    mode: Mode
+    status: Mapping[str, Any]
+    would: Mapping[str, int] | None = None
+    next_due: datetime | None = None
+    stopped: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The status, and what is to be said of this run beside it."""
+        run: dict[str, Any] = {"mode": self.mode, "stopped": self.stopped}
+        if self.would is not None:
+            run["would"] = dict(self.would)
+        run["next_due"] = None if self.next_due is None else clock.iso(self.next_due)
+        return {**self.status, **run}
+
+    def text(self) -> str:
+        """The run for people."""
+        lines = [status_text(self.status)]
+        if self.would is not None:
+            fates = ", ".join(f"{count:,} {fate}" for fate, count in self.would.items() if count) or "nothing"
+            lines.append(f"dry run: would go out {fates}; nothing was handed over")
+        if self.stopped:
+            lines.append("stopped; run again to go on, nobody is written to twice")
+        elif self.next_due is not None and self.mode == "send":
+            lines.append(f"next due {clock.iso(self.next_due)}; run again from then on")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """A campaign ready to be sent: recovered, registered, its channel open. One task sends one batch.
+
+    Attributes:
+        batches: Numbers of the batches; empty when nothing is due yet.
+        stop: Set it to stop gently.
+    """
+
+    ledger: Ledger
+    plan: PlanRecord
+    channel: Channel
+    render: Render
+    now: Now
+    batches: tuple[int, ...]
+    stop: asyncio.Event
+    in_flight: int
+
+    async def send(self, batch: int, progress: Callable[[int], None] | None = None) -> Tally:
+        """How the batch stands after it was sent; see `send_batch`."""
+        return await send_batch(
+            self.ledger,
+            self.plan,
+            batch,
+            channel=self.channel,
+            render=self.render,
+            now=self.now,
+            stop=self.stop,
+            progress=progress,
+            in_flight=self.in_flight,
+        )
+
+
+def run_campaign(
+    project: Project, campaign: str, *, mode: str, now: Now = clock.now, progress: Progress | None = None
+) -> RunReport:
+    """What the run came to. Ctrl-C and SIGTERM end it gently.
+
+    Args:
+        project: What is committed.
+        campaign: Name of the campaign; it must be planned.
+        mode: `send`, or `dry-run`, which renders everything and hands nothing over.
+        now: Tells the present moment.
+        progress: Told (messages in a final state, messages in all).
+
+    Raises:
+        CampanileError: There is no plan, its files changed, another process sends, or sending had to stop. What was
+            answered until then is written down, the rest is still due.
+    """
+    project.campaign(campaign)
+    if mode not in get_args(Mode):
+        raise UsageError(f'no mode "{mode}"', did_you_mean(mode, get_args(Mode)))
+    tell = progress or (lambda _done, _total: None)
+    if mode == "send":
+        return asyncio.run(_send(project, campaign, now, tell))
+    with Ledger.open(project.ledger_path) as ledger:
+        plan = planned_record(ledger, campaign)
+        check_frozen(project, ledger, plan)
+        would = dry_run(ledger, plan, render=_renderer(project, campaign, now), now=now(), progress=tell)
+        return RunReport("dry-run", status(ledger, plan), would, ledger.next_due(plan.plan_id))
+
+
+@asynccontextmanager
+async def open_dispatch(project: Project, campaign: str, *, now: Now = clock.now) -> AsyncIterator[Dispatch]:
+    """A campaign ready to be sent, with the right to send from its ledger until the end of the block.
+
+    Everything that can be wrong shows here, before a message is claimed. At the end of the block the plan is `sent`
+    when nothing of it waits any more.
+    """
+    with Ledger.open(project.ledger_path) as ledger, sender_lock(project.ledger_path):
+        plan = planned_record(ledger, campaign)
+        check_frozen(project, ledger, plan)
+        channel = _channel(project, plan)
+        recover(ledger, plan, channel, now())
+        next_due = ledger.next_due(plan.plan_id)
+        due = next_due is not None and next_due <= now()
+        batches = tuple(ledger.batches(plan.plan_id)) if due else ()
+        in_flight = project.settings.channels[project.campaign(campaign).channel.use].connections * _PER_CONNECTION
+        render = _renderer(project, campaign, now)
+        dispatch = Dispatch(ledger, plan, channel, render, now, batches, asyncio.Event(), in_flight)
+        try:
+            if due:
+                await channel.open()
+                _begin(ledger, plan, now())
+            yield dispatch
+        finally:
+            await channel.close()
+            if ledger.tally(plan.plan_id).unfinished == 0:
+                ledger.set_state(plan.plan_id, "sent")
+
+
+async def _send(project: Project, campaign: str, now: Now, progress: Progress) -> RunReport:
+    async with open_dispatch(project, campaign, now=now) as dispatch:
+        tally = dispatch.ledger.tally(dispatch.plan.plan_id)
+        done = tally.planned - tally.unfinished
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            progress(done, tally.planned)
+
+        with _signals_stop(dispatch.stop):
+            for batch in dispatch.batches:
+                if not dispatch.stop.is_set():
+                    await dispatch.send(batch, advance)
+    with Ledger.open(project.ledger_path) as ledger:
+        next_due = ledger.next_due(dispatch.plan.plan_id)
+        return RunReport("send", status(ledger, dispatch.plan), None, next_due, dispatch.stop.is_set())
+
+
+def _begin(ledger: Ledger, plan: PlanRecord, now: datetime) -> None:
+    spec_json = json.dumps(plan.spec, ensure_ascii=False, sort_keys=True)
+    ledger.register_experiment(plan.plan_id, plan.campaign, plan.fingerprint, spec_json, now)
+    ledger.set_state(plan.plan_id, "sending")
+
+
+def _channel(project: Project, plan: PlanRecord) -> Channel:
+    medium = project.campaign(plan.campaign).channel.use
+    outbox = project.outbox_dir / plan.campaign / plan.wave
+    return open_channel(medium, project.settings.channels[medium], outbox)
+
+
+def _renderer(project: Project, campaign: str, now: Now) -> Render:
+    messages = open_messages(project, campaign)
+    return lambda planned: messages.render(planned, at=now())
+
+
+@contextmanager
+def _signals_stop(stop: asyncio.Event) -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM end the run gently; outside the main thread whoever runs us does that."""
+    loop = asyncio.get_running_loop()
+    caught = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except (RuntimeError, ValueError):
+            break
+        caught.append(number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,45 @@
+"""What a campaign's messages have come to: as other programs read it, and as people do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from campanile.events import MessageState
+from campanile.ledger import Ledger, PlanRecord
+
+#: The eight states in the order in which people read them, with their meaning.
+_STATES = {
+    MessageState.ACCEPTED: "the provider has them",
+    MessageState.REJECTED: "refused for good",
+    MessageState.UNKNOWN: "the answer was lost; never resent by itself, see `campanile resolve`",
+    MessageState.SUPPRESSED: "suppressed before the hand-over",
+    MessageState.EXPIRED: "too late to be sent",
+    MessageState.HELD: "wait for quiet hours to end",
+    MessageState.DUE: "not yet handed over",
+    MessageState.CLAIMED: "in the hands of a sender",
+}
+
+
+def status(ledger: Ledger, plan: PlanRecord) -> dict[str, Any]:
+    """The plan's messages by state; the eight counts add up to `planned` (contract 1)."""
+    current = ledger.plan(plan.campaign, plan.wave) or plan
+    tally = ledger.tally(current.plan_id)
+    head = {"contract": 1, "campaign": current.campaign, "wave": current.wave, "state": current.state}
+    return {**head, "planned": tally.planned, **{state.value: tally[state] for state in _STATES}}
+
+
+def status_text(account: Mapping[str, Any]) -> str:
+    """The account for people: states that hold no message are left out.
+
+    >>> print(status_text({"campaign": "winback", "wave": "1", "state": "sent", "planned": 2, "accepted": 2}))
+    winback, wave 1: sent
+             2  planned
+             2  accepted    the provider has them
+    """
+    head = f"{account['campaign']}, wave {account['wave']}: {account['state']}"
+    lines = [head, f"{account['planned']:>10,}  planned"]
+    for state, meaning in _STATES.items():
+        if account.get(state.value):
+            lines.append(f"{account[state.value]:>10,}  {state.value:<10}  {meaning}")
+    return "\n".join(lines)

@@ -1,0 +1,141 @@
+"""A ledger that is damaged, locked, full, unwritable or foreign says so in a sentence, and loses nothing."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.plans import NOW, plan_record, register, several
+
+from campanile.errors import CampanileError
+from campanile.events import MessageState, Outcome, Receipt
+from campanile.ledger import Ledger, Mode
+from campanile.ledger.hand_overs import claim, exchange
+
+SMTP = Mode("smtp")
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"this is a letter, not a database\n" * 50)
+    with pytest.raises(CampanileError, match="damaged or is no ledger") as caught:
+        Ledger.open(path)
+    assert "only record of who was sent what" in str(caught.value)
+    assert path.read_bytes().startswith(b"this is a letter")
+
+
+def test_a_file_with_a_hole_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger.open(path) as ledger:
+        register(ledger, several(2_000))
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(8192)
+        file.write(os.urandom(size - 8192))
+    with pytest.raises(CampanileError, match="damaged"), Ledger.open(path) as ledger:
+        ledger.tally("plan-winback")
+
+
+def test_a_database_of_somebody_else(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with sqlite3.connect(path) as foreign:
+        foreign.execute("CREATE TABLE recipes (name)")
+    with pytest.raises(CampanileError, match="no ledger of Campanile"):
+        Ledger.open(path)
+    with sqlite3.connect(path) as foreign:
+        assert [row[0] for row in foreign.execute("SELECT name FROM sqlite_master")] == ["recipes"]
+
+
+def test_a_ledger_of_a_newer_campanile(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger.open(path).close()
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
+    with pytest.raises(CampanileError, match="newer Campanile; upgrade"):
+        Ledger.open(path)
+
+
+def test_a_lock_held_by_another_process(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger.open(path, patience=0.2) as ledger:
+        register(ledger, several(3))
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(CampanileError, match="held by another process"):
+            claim(ledger, "plan-winback", 0, now=NOW, limit=3)
+        assert ledger.tally("plan-winback")[MessageState.DUE] == 3, "readers are never in the way"
+        other.execute("ROLLBACK")
+        other.close()
+        assert len(claim(ledger, "plan-winback", 0, now=NOW, limit=3)) == 3
+
+
+def test_a_folder_where_the_file_should_be(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").mkdir()
+    with pytest.raises(CampanileError, match="cannot be"):
+        Ledger.open(tmp_path / "ledger.sqlite")
+
+
+def test_a_path_through_a_file(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(CampanileError, match="cannot be opened"):
+        Ledger.open(tmp_path / "runs" / "ledger.sqlite")
+
+
+def test_a_disk_without_room_while_a_plan_is_registered(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        register(ledger, several(10))
+        with ledger.reading() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        big = (message for message in several(5_000, campaign="spring"))
+        with pytest.raises(CampanileError, match="no room left on its disk") as caught:
+            ledger.register(plan_record("spring"), big)
+        assert "what was committed is safe" in str(caught.value)
+        assert ledger.plan("spring") is None
+        assert ledger.tally("plan-winback").planned == 10
+        assert ledger.tally("plan-winback").adds_up
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MB, where the machine lets us make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("this machine mounts no tmpfs")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
+
+
+def test_a_real_disk_that_fills_up_between_hand_over_and_answer(small_disk: Path) -> None:
+    with Ledger.open(small_disk / "ledger.sqlite") as ledger:
+        plan = register(ledger, several(1_000))
+        claimed = claim(ledger, plan.plan_id, 0, now=NOW, limit=200)
+        exchange(ledger, plan.plan_id, wanted=claimed, mode=SMTP, now=NOW)
+        answers = [Receipt(message.message_id, Outcome.ACCEPTED, detail="250") for message in claimed]
+        ballast = small_disk / "ballast"
+        with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="space"):
+            while True:
+                file.write(b"x" * 4096)
+        with pytest.raises(CampanileError, match="no room left|disk fails"):
+            for _ in range(1_000):
+                ledger.suppress("email", os.urandom(64).hex(), reason="ballast", source="x", at=NOW)
+        with pytest.raises(CampanileError, match="no room left|disk fails"):
+            exchange(ledger, plan.plan_id, answers=answers, mode=SMTP, now=NOW)
+        assert ledger.tally(plan.plan_id).adds_up
+        ballast.unlink()
+        exchange(ledger, plan.plan_id, answers=answers, mode=SMTP, now=NOW)
+        assert ledger.tally(plan.plan_id)[MessageState.ACCEPTED] == 200
+    with Ledger.open(small_disk / "ledger.sqlite") as ledger:
+        assert ledger.tally(plan.plan_id).adds_up
+        with ledger.reading() as connection:
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
