@@ -1,0 +1,83 @@
+"""Measurement as plain functions of counts and sums, for the readout and for a notebook.
+
+    types            ArmStatistics (add with +), Comparison, ArmCosts, Economics; scaled, shift, merged
+    counts           Count and Moments: one arm on one metric
+    rates            wilson, newcombe, pooled z, Fisher
+    amounts          money per customer: quasi-Poisson score, Welch, pooled variance
+    lift             Katz and Fieller
+    compare          the method chosen by what the data are: compare, compare_profit
+    ratio_mismatch   srm, standardised_difference
+    multiple         holm, benjamini_hochberg, adjust
+    economics        profit, ROI, cost per incremental order
+
+Nothing here sees a customer, a table or a clock, and nothing is random.
+"""
+
+from campanile.measure.amounts import (
+    pooled_interval,
+    pooled_p,
+    score_interval,
+    score_lift,
+    score_p,
+    welch_interval,
+    welch_p,
+)
+from campanile.measure.compare import Profit, compare, compare_amounts, compare_profit
+from campanile.measure.counts import Count, Moments
+from campanile.measure.economics import economics
+from campanile.measure.lift import Estimate, fieller, katz
+from campanile.measure.multiple import adjust, benjamini_hochberg, holm
+from campanile.measure.rates import compare_rates, fisher_p, newcombe, pooled_z, pooled_z_p, wilson
+from campanile.measure.ratio_mismatch import SampleRatio, srm, standardised_difference
+from campanile.measure.types import (
+    Aggregate,
+    ArmCosts,
+    ArmStatistics,
+    Comparison,
+    Economics,
+    merged,
+    pair,
+    scaled,
+    shift,
+)
+
+__all__ = [
+    "Aggregate",
+    "ArmCosts",
+    "ArmStatistics",
+    "Comparison",
+    "Count",
+    "Economics",
+    "Estimate",
+    "Moments",
+    "Profit",
+    "SampleRatio",
+    "adjust",
+    "benjamini_hochberg",
+    "compare",
+    "compare_amounts",
+    "compare_profit",
+    "compare_rates",
+    "economics",
+    "fieller",
+    "fisher_p",
+    "holm",
+    "katz",
+    "merged",
+    "newcombe",
+    "pair",
+    "pooled_interval",
+    "pooled_p",
+    "pooled_z",
+    "pooled_z_p",
+    "scaled",
+    "score_interval",
+    "score_lift",
+    "score_p",
+    "shift",
+    "srm",
+    "standardised_difference",
+    "welch_interval",
+    "welch_p",
+    "wilson",
+]

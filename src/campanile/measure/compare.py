@@ -1,0 +1,180 @@
+"""One comparison of two arms: the method chosen by what the data are, never by what it would say.
+
+Reads the statistics of two arms. Returns a `Comparison` that names its methods. Never chooses one by the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from campanile.measure import amounts
+from campanile.measure.counts import Moments, moments_of
+from campanile.measure.lift import Limits
+from campanile.measure.rates import compare_rates
+from campanile.measure.types import ArmStatistics, Comparison, Kind, scaled, shift
+
+#: Welch needs an arm of at least this share of the two ...
+LEAST_SHARE = 0.30
+#: ... and this many customers in either arm whose value is not zero.
+LEAST_BUYERS = 400
+#: Of the values that are not zero, the share below zero up to which the variance still grows with the mean (simulated).
+MOST_NEGATIVE = 0.2
+
+_WITHHELD = "withheld: values do not vary"
+
+
+class _PValue(Protocol):
+    def __call__(self, control: Moments, treatment: Moments, *, difference: float = 0.0) -> float: ...
+
+
+class _Interval(Protocol):
+    def __call__(self, control: Moments, treatment: Moments, *, alpha: float = 0.05) -> Limits: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AmountMethod:
+    """A test of amounts, the interval that inverts it, and the lift's interval that agrees with both."""
+
+    interval_name: str
+    p_name: str
+    p_value: _PValue
+    interval: Callable[..., tuple[float, float]]
+    lift: _Interval
+
+
+SCORE = AmountMethod(
+    "quasi-Poisson score", "pooled-variance t", amounts.score_p, amounts.score_interval, amounts.score_lift
+)
+WELCH = AmountMethod("Welch", "Welch t", amounts.welch_p, amounts.welch_interval, amounts.welch_lift)
+POOLED = AmountMethod(
+    "pooled variance, because of values below zero",
+    "pooled-variance t",
+    amounts.pooled_p,
+    amounts.pooled_interval,
+    amounts.pooled_lift,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Profit:
+    """How profit per customer follows from an amount: margin rate times it, minus the contact cost of the treated.
+
+    `contact` is known, per assigned customer of the treatment and in the unit of the metric. A metric that is margin
+    already has margin rate 1.
+    """
+
+    metric: str
+    margin_rate: float
+    contact: float
+
+
+def compare(
+    control: ArmStatistics, treatment: ArmStatistics, metric: str, *, kind: Kind, alpha: float = 0.05
+) -> Comparison:
+    """What treatment did beyond control on one metric, with interval, p-value and lift."""
+    compared = compare_rates if kind == "rate" else compare_amounts
+    return compared(control, treatment, metric, alpha=alpha)
+
+
+def amount_method(control: ArmStatistics, treatment: ArmStatistics, metric: str) -> AmountMethod | None:
+    """The method for an amount per customer; None when no value varies, so nothing can be said.
+
+    >>> many, few = (ArmStatistics("a", 10_000, {"x": 900}, {"x": 9e6}, nonzero={"x": n}) for n in (900, 90))
+    >>> amount_method(many, many, "x").interval_name, amount_method(few, many, "x").interval_name
+    ('Welch', 'quasi-Poisson score')
+    """
+    arms = (control, treatment)
+    if control.n + treatment.n < 3 or not any(arm.squares[metric] for arm in arms):
+        return None
+    nonzero = [arm.nonzero.get(metric, 0) for arm in arms]
+    negative = sum(arm.negative.get(metric, 0) for arm in arms)
+    if negative > MOST_NEGATIVE * sum(nonzero) or not all(_grows(arm, metric) for arm in arms):
+        return POOLED
+    share = min(arm.n for arm in arms) / (control.n + treatment.n)
+    return SCORE if share < LEAST_SHARE or min(nonzero) < LEAST_BUYERS else WELCH
+
+
+def compare_amounts(
+    control: ArmStatistics, treatment: ArmStatistics, metric: str, *, alpha: float = 0.05
+) -> Comparison:
+    """The difference of two amounts per customer; p-value, interval and lift agree on whether there is one.
+
+    >>> arms = [ArmStatistics.from_values(name, {"revenue": values})
+    ...         for name, values in [("control", [0] * 95 + [100] * 5), ("sms", [0] * 850 + [100] * 150)]]
+    >>> found = compare_amounts(*arms, "revenue")
+    >>> found.interval_method, found.p_value < 0.05, found.low > 0, found.lift_low > 0
+    ('quasi-Poisson score', True, True, True)
+    """
+    first, second = moments_of(control, metric), moments_of(treatment, metric)
+    comparison = Comparison(
+        metric=metric,
+        kind="money",
+        control=control.arm,
+        treatment=treatment.arm,
+        n_control=first.n,
+        n_treatment=second.n,
+        mean_control=first.mean,
+        mean_treatment=second.mean,
+        difference=second.mean - first.mean,
+        low=None,
+        high=None,
+        p_value=None,
+        interval_method=_WITHHELD,
+        p_method=_WITHHELD,
+        alpha=alpha,
+        lift=second.mean / first.mean - 1 if first.mean > 0 else None,
+        buyers_control=control.nonzero.get(metric),
+        buyers_treatment=treatment.nonzero.get(metric),
+    )
+    method = amount_method(control, treatment, metric)
+    return comparison if method is None else _inferred(comparison, method, first, second)
+
+
+def compare_profit(
+    control: ArmStatistics, treatment: ArmStatistics, profit: Profit, *, alpha: float = 0.05
+) -> Comparison:
+    """The difference in profit per customer, before fixed cost; the p-value is that of no profit.
+
+    Contact cost is known, so it moves the interval and does not widen it.
+
+    >>> arms = [ArmStatistics.from_values(name, {"revenue": values})
+    ...         for name, values in [("control", [0] * 95 + [100] * 5), ("sms", [0] * 850 + [100] * 150)]]
+    >>> found = compare_profit(*arms, Profit("revenue", margin_rate=0.4, contact=3))
+    >>> round(found.difference, 6), found.p_value < 0.05, found.low > 0
+    (1.0, False, False)
+    """
+    amount = compare_amounts(control, treatment, profit.metric, alpha=alpha)
+    name = "profit_per_customer"
+    moved = shift(scaled(amount, profit.margin_rate, name), -profit.contact, name)
+    method = amount_method(control, treatment, profit.metric)
+    if method is None:
+        return moved
+    p_value = method.p_value(
+        moments_of(control, profit.metric),
+        moments_of(treatment, profit.metric),
+        difference=profit.contact / profit.margin_rate,
+    )
+    return replace(moved, p_value=p_value)
+
+
+def _grows(arm: ArmStatistics, metric: str) -> bool:
+    """Whether a variance proportional to the mean can hold: the mean is above zero, or every value is zero."""
+    return arm.sums[metric] > 0 or not arm.squares[metric]
+
+
+def _inferred(comparison: Comparison, method: AmountMethod, first: Moments, second: Moments) -> Comparison:
+    alpha = comparison.alpha
+    low, high = method.interval(first, second, alpha=alpha)
+    lift_low, lift_high = method.lift(first, second, alpha=alpha) if first.mean > 0 else (None, None)
+    return replace(
+        comparison,
+        low=low,
+        high=high,
+        p_value=method.p_value(first, second),
+        interval_method=method.interval_name,
+        p_method=method.p_name,
+        lift_low=lift_low,
+        lift_high=lift_high,
+    )

@@ -1,0 +1,297 @@
+"""What every assigned customer did in their window: one lazy relation, and the aggregates that measurement needs of it.
+
+Reads a wave's snapshot, the customer database and the ledger's export of messages. Returns relations and sums by arm;
+no customer ever reaches Python. Control has the same clock, and everybody assigned counts, delivered or not.
+
+Contact cost is not a column. A message may cost a fraction of a minor unit (0.006 CNY), which rounds to nothing per
+customer; so the relation counts messages, and the cost of an arm is its count times the exact price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+
+from campanile.clock import Duration
+from campanile.customers.database import CustomerDatabase
+from campanile.customers.orders import before, valid_orders
+from campanile.errors import CampanileError
+from campanile.events import MessageState
+from campanile.measure.types import Aggregate, ArmStatistics, pair
+
+#: Column of the relation by metric. Money is in minor units.
+METRICS: Mapping[str, str] = {
+    "response_rate": "responded",
+    "orders_per_customer": "orders",
+    "revenue_per_customer": "revenue",
+    "discount_per_customer": "discount",
+    "pre_orders": "pre_orders",
+    "pre_revenue": "pre_revenue",
+}
+
+#: Counted 0 or 1 per customer (messages: how many), summed by arm.
+COUNTERS = ("planned", "handed_over", "ordered", "returned", "opted_out", "complained", "contacted_by_others")
+
+#: Outcomes with the same customers' figure of before: what makes an estimate sharper than the difference alone.
+_PAIRS = (("orders_per_customer", "pre_orders"), ("revenue_per_customer", "pre_revenue"))
+
+#: States of messages that the customer may have got, and that are paid for.
+_HANDED_OVER = (MessageState.ACCEPTED.value, MessageState.UNKNOWN.value)
+
+
+@dataclass(frozen=True)
+class Wave:
+    """One wave to be read.
+
+    Attributes:
+        campaign: Its own messages are no contact by others.
+        snapshot: Assignment Parquet: customer_id, arm, stratum, due_at (naive UTC), pre_orders, pre_revenue.
+        messages: Parquet exported by the ledger.
+        window: How long responses count from due_at, half-open; days and hours are counted in UTC.
+        read_at: Aware moment; nothing later is seen.
+    """
+
+    campaign: str
+    snapshot: Path
+    messages: Path
+    window: Duration
+    read_at: datetime
+
+
+@dataclass(frozen=True)
+class ArmOutcome:
+    """What one arm did.
+
+    Attributes:
+        counts: Sum of each counter; None where the database does not hold it.
+    """
+
+    statistics: ArmStatistics
+    counts: Mapping[str, int | None]
+
+
+@dataclass(frozen=True)
+class Span:
+    """From the first planned send moment to the end of the last customer's window, aware UTC."""
+
+    first_due: datetime
+    ends: datetime
+
+
+def outcomes(database: CustomerDatabase, wave: Wave, within: Span) -> ir.Table:
+    """One row per assigned customer, control included; `within` is the wave's `span`, which spares the engine the rest.
+
+    Columns: customer_id, arm, stratum; responded (0/1: a valid order in the window), orders, revenue (minor units, net
+    of returns known at `read_at`), discount, day of the first order (0 is the first, NULL without one); pre_orders,
+    pre_revenue; and the `COUNTERS`, NULL where the shop has no such table.
+    """
+    units = _units(database, wave)
+    windows = _Windows(units, within)
+    parts = [
+        _messages(database, wave),
+        _bought(database, wave, windows),
+        _returned(database, wave, windows),
+        _flag(database, wave, windows, ("opted_out", {"unsubscribed": None})),
+        _flag(database, wave, windows, ("complained", {"spam_report": None, "ticket": "complaint"})),
+        _contacted_by_others(database, wave, windows),
+    ]
+    joined = units
+    for part in parts:
+        joined = joined.left_join(part, "customer_id").drop("customer_id_right")
+    zero = ("responded", "orders", "revenue", "discount", "planned", "handed_over")
+    known = {name: joined[name].fill_null(0) for name in (*zero, *_kept(database))}
+    return joined.mutate(**known).drop("ends_at")
+
+
+def span(database: CustomerDatabase, wave: Wave) -> Span:
+    """When the wave's windows begin and end.
+
+    Raises:
+        CampanileError: The snapshot is missing, unreadable or empty.
+    """
+    units = _units(database, wave)
+    found = units.aggregate(first=units["due_at"].min(), ends=units["ends_at"].max()).to_pyarrow().to_pylist()[0]
+    if found["first"] is None:
+        raise CampanileError("the snapshot of the plan is empty", "restore it from a copy")
+    return Span(found["first"].replace(tzinfo=UTC), found["ends"].replace(tzinfo=UTC))
+
+
+def arm_outcomes(relation: ir.Table) -> dict[str, ArmOutcome]:
+    """What each arm did, from one scan: counts, exact sums, variances and covariances by the engine."""
+    figures: dict[str, ir.Scalar] = {"n": relation.count()}
+    for metric, name in METRICS.items():
+        column = relation[name]
+        figures |= {
+            f"{metric}.sum": column.sum(),
+            f"{metric}.var": column.cast("float64").var(how="sample"),
+            f"{metric}.nonzero": (column != 0).sum(),
+            f"{metric}.negative": (column < 0).sum(),
+        }
+    for first, second in _PAIRS:
+        columns = (relation[METRICS[metric]].cast("float64") for metric in (first, second))
+        figures[f"{first}*{second}"] = next(columns).cov(next(columns), how="sample")
+    figures |= {name: relation[name].sum() for name in COUNTERS}
+    rows = relation.group_by("arm").aggregate(**figures).to_pyarrow().to_pylist()
+    return {row["arm"]: _arm(row) for row in rows}
+
+
+def response_curve(relation: ir.Table) -> dict[str, dict[int, int]]:
+    """Customers by arm and by the day of their first order in the window; days count from 0."""
+    first = relation.filter(relation["day"].notnull())
+    rows = first.group_by("arm", "day").aggregate(customers=first.count()).to_pyarrow().to_pylist()
+    curve: dict[str, dict[int, int]] = {}
+    for row in rows:
+        curve.setdefault(row["arm"], {})[row["day"]] = row["customers"]
+    return curve
+
+
+def newest_order(database: CustomerDatabase, read_at: datetime) -> tuple[datetime | None, float]:
+    """The moment of the newest order known at `read_at`, and how many orders a day came in the four weeks up to it."""
+    orders = before(database.table("order"), read_at)
+    newest: datetime | None = orders["at"].max().to_pyarrow().as_py()
+    if newest is None:
+        return None, 0.0
+    recent = orders.filter(orders["at"] > _naive(newest.replace(tzinfo=UTC) - timedelta(days=28))).count()
+    return newest.replace(tzinfo=UTC), int(recent.to_pyarrow().as_py()) / 28
+
+
+def _arm(row: Mapping[str, object]) -> ArmOutcome:
+    metrics = {
+        metric: Aggregate(
+            row[f"{metric}.sum"],  # type: ignore[arg-type]
+            row[f"{metric}.var"],  # type: ignore[arg-type]
+            nonzero=_whole(row[f"{metric}.nonzero"]) or 0,
+            negative=_whole(row[f"{metric}.negative"]) or 0,
+        )
+        for metric in METRICS
+    }
+    covariances = {pair(first, second): row[f"{first}*{second}"] for first, second in _PAIRS}
+    statistics = ArmStatistics.from_aggregates(
+        str(row["arm"]),
+        _whole(row["n"]) or 0,
+        metrics,
+        covariances,  # type: ignore[arg-type]
+    )
+    return ArmOutcome(statistics, {name: _whole(row[name]) for name in COUNTERS})
+
+
+def _whole(value: object) -> int | None:
+    return None if value is None else int(str(value))
+
+
+def _units(database: CustomerDatabase, wave: Wave) -> ir.Table:
+    """The assignment with the end of each customer's window."""
+    if not wave.snapshot.is_file():
+        raise CampanileError(f"the snapshot {wave.snapshot.name} is missing", "restore it from a copy")
+    units = database.ibis.read_parquet(wave.snapshot)
+    lengths = {"months": wave.window.months, "days": wave.window.days, "hours": wave.window.hours}
+    ends = units["due_at"]
+    for unit, length in lengths.items():
+        ends = ends + ibis.interval(**{unit: length}) if length else ends
+    columns = ("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue")
+    return units.mutate(ends_at=ends).select(*columns, "ends_at")
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Every customer's window, and the span around them all."""
+
+    units: ir.Table
+    within: Span
+
+    def of(self, events: ir.Table) -> ir.Table:
+        """The events that fall into their customer's window, with the customer's due_at.
+
+        The span is a pair of constants that the engine compares before it joins: few of a shop's orders are in it.
+        """
+        first, last = (_naive(moment) for moment in (self.within.first_due, self.within.ends))
+        near = events.filter(events["at"] >= first, events["at"] < last)
+        joined = near.inner_join(self.units.select("customer_id", "due_at", "ends_at"), "customer_id")
+        return joined.filter(joined["at"] >= joined["due_at"], joined["at"] < joined["ends_at"])
+
+
+def _naive(moment: datetime) -> ir.TimestampScalar:
+    return ibis.timestamp(moment.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" "))
+
+
+def _bought(database: CustomerDatabase, wave: Wave, windows: _Windows) -> ir.Table:
+    orders = windows.of(database.net_orders(wave.read_at))
+    number = orders["order_id"].nunique() if "order_id" in orders.columns else orders.count()
+    given = orders["discount"].sum() if "discount" in orders.columns else ibis.literal(0)
+    seconds = (orders["at"].min().epoch_seconds() - orders["due_at"].min().epoch_seconds()).cast("int64")
+    return orders.group_by("customer_id").aggregate(
+        responded=ibis.literal(1, "int64"),
+        orders=number.cast("int64"),
+        revenue=orders["net"].sum().cast("int64"),
+        discount=given.cast("int64"),
+        day=(seconds // 86_400).cast("int64"),
+    )
+
+
+def _returned(database: CustomerDatabase, wave: Wave, windows: _Windows) -> ir.Table:
+    """Who ordered in the window, and who sent something of it back; a fully returned order is an order here."""
+    placed = windows.of(valid_orders(before(database.table("order"), wave.read_at), None))
+    ordered = placed.select("customer_id").distinct().mutate(ordered=ibis.literal(1, "int64"))
+    if not _returns_known(database):
+        return ordered.mutate(returned=ibis.null("int64"))
+    back = before(database.table("returned"), wave.read_at)
+    sent_back = placed.semi_join(back.filter(back["order_id"].notnull()), "order_id").select("customer_id").distinct()
+    flagged = sent_back.mutate(returned=ibis.literal(1, "int64"))
+    joined = ordered.left_join(flagged, "customer_id")
+    return joined.select("customer_id", "ordered", returned=joined["returned"].fill_null(0))
+
+
+def _returns_known(database: CustomerDatabase) -> bool:
+    if "returned" not in database.tables():
+        return False
+    return all("order_id" in database.table(name).columns for name in ("order", "returned"))
+
+
+def _flag(
+    database: CustomerDatabase, wave: Wave, windows: _Windows, flag: tuple[str, Mapping[str, str | None]]
+) -> ir.Table:
+    """Customers with an event of one of the flag's kinds in their window; of a ticket, only of that kind."""
+    name, kinds = flag
+    found = []
+    for kind in sorted(database.tables() & kinds.keys()):
+        events = before(database.table(kind), wave.read_at)
+        if kinds[kind] is not None:
+            events = events.filter(events["kind"] == kinds[kind]) if "kind" in events.columns else events.limit(0)
+        found.append(windows.of(events.select("customer_id", "at")).select("customer_id"))
+    if not found:
+        return windows.units.limit(0).select("customer_id", **{name: ibis.null("int64")})
+    customers = ibis.union(*found, distinct=True) if len(found) > 1 else found[0].distinct()
+    return customers.mutate(**{name: ibis.literal(1, "int64")})
+
+
+def _contacted_by_others(database: CustomerDatabase, wave: Wave, windows: _Windows) -> ir.Table:
+    """Customers whom another campaign contacted for marketing in their window."""
+    contacts = database.events("contacted", wave.read_at)
+    others = contacts.filter(
+        contacts["campaign"].fill_null("") != wave.campaign, contacts["purpose"].fill_null("marketing") == "marketing"
+    )
+    found = windows.of(others.select("customer_id", "at")).select("customer_id").distinct()
+    return found.mutate(contacted_by_others=ibis.literal(1, "int64"))
+
+
+def _messages(database: CustomerDatabase, wave: Wave) -> ir.Table:
+    messages = database.ibis.read_parquet(wave.messages)
+    return messages.group_by("customer_id").aggregate(
+        planned=messages.count().cast("int64"),
+        handed_over=messages["state"].isin(_HANDED_OVER).sum().cast("int64"),
+    )
+
+
+def _kept(database: CustomerDatabase) -> tuple[str, ...]:
+    """The counters that the database holds, so that a customer without an event counts as 0 and not as unknown."""
+    tables = database.tables()
+    held = ["ordered", "contacted_by_others"]
+    held += ["returned"] if _returns_known(database) else []
+    held += ["opted_out"] if "unsubscribed" in tables else []
+    held += ["complained"] if tables & {"spam_report", "ticket"} else []
+    return tuple(held)

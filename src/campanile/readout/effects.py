@@ -1,0 +1,132 @@
+"""From what the arms did to comparisons and money, by the registered terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from campanile.events import CONTROL
+from campanile.measure.compare import Profit, compare, compare_profit
+from campanile.measure.counts import count_of
+from campanile.measure.economics import economics
+from campanile.measure.multiple import adjust
+from campanile.measure.outcomes import ArmOutcome
+from campanile.measure.rates import wilson
+from campanile.measure.types import ArmCosts, ArmStatistics, Comparison, Economics, scaled
+from campanile.money import Currency
+from campanile.readout.terms import Terms, treatments
+from campanile.report.readout import ArmFigures, Curve, Moment
+from campanile.spec.experiment import METRICS
+
+_REVENUE = "revenue_per_customer"
+_MARGIN = "margin_per_customer"
+_PROFIT = "profit_per_customer"
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Compares arms by the registered terms.
+
+    Attributes:
+        arms: What each arm did, by name.
+    """
+
+    terms: Terms
+    currency: Currency
+    arms: Mapping[str, ArmOutcome]
+
+    def comparison(self, treatment: str, control: str, metric: str, *, alpha: float | None = None) -> Comparison:
+        """Treatment against control on one metric; at the registered alpha unless said otherwise."""
+        level = self.terms.alpha if alpha is None else alpha
+        first, second = self.arms[control].statistics, self.arms[treatment].statistics
+        if metric == _PROFIT:
+            contact = self.contact(treatment) / second.n - self.contact(control) / first.n
+            rate = float(self.terms.margin_rate)
+            found = compare_profit(first, second, Profit(_REVENUE, rate, contact), alpha=level)
+            return _paid_by_control(found, self.contact(control) / first.n)
+        if metric == _MARGIN:
+            revenue = compare(first, second, _REVENUE, kind="money", alpha=level)
+            return scaled(revenue, float(self.terms.margin_rate), _MARGIN)
+        kind = "rate" if METRICS[metric] == "rate" else "money"
+        return compare(first, second, metric, kind=kind, alpha=level)  # type: ignore[arg-type]
+
+    def declared(self) -> tuple[Comparison, ...]:
+        """Every metric on every registered pair: primary first; p corrected over the pairs of one metric."""
+        experiment = self.terms.experiment
+        named = (experiment.primary.metric, *experiment.secondary, *METRICS)
+        families = (
+            [self.comparison(treatment, control, metric) for treatment, control in experiment.compare]
+            for metric in dict.fromkeys(named)
+        )
+        return tuple(found for family in families for found in adjust(family))
+
+    def economics(self) -> tuple[Economics, ...]:
+        """Whether each treatment paid, against control."""
+        return tuple(
+            economics(
+                self.comparison(arm, CONTROL, "response_rate"),
+                self.comparison(arm, CONTROL, _REVENUE),
+                self.comparison(arm, CONTROL, _MARGIN),
+                self.costs(arm),
+            )
+            for arm in treatments(self.terms)
+        )
+
+    def costs(self, arm: str) -> ArmCosts:
+        """What one treatment cost, minor units; fixed cost is shared out by customers treated."""
+        treated = sum(self.arms[name].statistics.n for name in treatments(self.terms))
+        mine, control = self.arms[arm].statistics, self.arms[CONTROL].statistics
+        beyond = mine.sums["discount_per_customer"] - control.mean("discount_per_customer") * mine.n
+        fixed = float(self.terms.fixed) * self.currency.scale * mine.n / treated
+        return ArmCosts(contact=self.contact(arm), fixed=fixed, discounts=max(beyond, 0.0))
+
+    def contact(self, arm: str) -> float:
+        """Minor units that the arm's messages cost: those handed over, accepted or of unknown fate."""
+        return self.terms.contact_cost(self.arms[arm].counts["handed_over"] or 0, self.currency)
+
+    def figures(self) -> tuple[ArmFigures, ...]:
+        """Every arm with its means, control first."""
+        return tuple(
+            ArmFigures(arm, self.arms[arm].statistics.n, float(share), self._moments(arm))
+            for arm, share in in_order(self.terms).items()
+        )
+
+    def _moments(self, arm: str) -> dict[str, Moment]:
+        statistics = self.arms[arm].statistics
+        counted = [metric for metric in METRICS if metric in statistics.sums]
+        moments = {metric: _moment(statistics, metric, self.terms.alpha) for metric in counted}
+        rate, revenue = float(self.terms.margin_rate), moments[_REVENUE]
+        margin = Moment(revenue.mean * rate, revenue.total * rate, revenue.variance * rate**2)
+        contact = self.contact(arm)
+        profit = Moment(margin.mean - contact / statistics.n, margin.total - contact, margin.variance)
+        return {**moments, _MARGIN: margin, _PROFIT: profit}
+
+    def curves(self, first_days: Mapping[str, Mapping[int, int]], days: int) -> tuple[Curve, ...]:
+        """Responders of each arm by the end of each day of the window."""
+        found = []
+        for arm in in_order(self.terms):
+            responders, total = [], 0
+            for day in range(days):
+                total += first_days.get(arm, {}).get(day, 0)
+                responders.append(total)
+            found.append(Curve(arm, self.arms[arm].statistics.n, tuple(responders)))
+        return tuple(found)
+
+
+def in_order(terms: Terms) -> dict[str, float]:
+    """Registered share by arm, control first."""
+    split = terms.experiment.split
+    return {arm: float(split[arm]) for arm in (CONTROL, *treatments(terms))}
+
+
+def _moment(statistics: ArmStatistics, metric: str, alpha: float) -> Moment:
+    low, high = wilson(count_of(statistics, metric), alpha=alpha) if METRICS[metric] == "rate" else (None, None)
+    variance = statistics.variance(metric) if statistics.n > 1 else 0.0
+    return Moment(statistics.mean(metric), float(statistics.sums[metric]), variance, low, high)
+
+
+def _paid_by_control(found: Comparison, contact: float) -> Comparison:
+    """The profit comparison when the arm compared against was contacted too: both means lose their own contact cost."""
+    if not contact:
+        return found
+    return replace(found, mean_control=found.mean_control - contact, mean_treatment=found.mean_treatment - contact)

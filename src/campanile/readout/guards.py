@@ -1,0 +1,91 @@
+"""Did it do harm? Each registered guard on each treatment: kept, broken, or not shown either way.
+
+A guard is kept only when even the upper limit of the interval is within the limit, and broken only when even the lower
+limit is beyond it: chance alone neither stops a campaign nor clears it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from campanile.events import CONTROL
+from campanile.measure.counts import Count
+from campanile.measure.outcomes import ArmOutcome
+from campanile.measure.rates import newcombe, wilson
+from campanile.readout.terms import Terms, treatments
+from campanile.report.readout import GuardFinding, GuardState
+from campanile.spec.experiment import Guard
+
+#: What is counted, among whom when an arm stands alone, among whom when it is set against control; "" is everyone
+#: assigned.
+_COUNTED: Mapping[str, tuple[str, str, str]] = {
+    "return_rate": ("returned", "ordered", "ordered"),
+    "opt_out_rate": ("opted_out", "handed_over", ""),
+    "complaint_rate": ("complained", "handed_over", ""),
+}
+_AMONG = {"ordered": "customers who ordered", "handed_over": "customers written to", "": "customers assigned"}
+_TABLES = {"returned": "returned", "opted_out": "unsubscribed", "complained": "spam_report or ticket"}
+
+
+def guard_findings(terms: Terms, arms: Mapping[str, ArmOutcome]) -> tuple[GuardFinding, ...]:
+    """Every registered guard on every treatment."""
+    return tuple(
+        _found(_Question(name, guard, arm), arms, terms.alpha)
+        for name, guard in terms.experiment.guards.items()
+        for arm in treatments(terms)
+    )
+
+
+@dataclass(frozen=True)
+class _Question:
+    name: str
+    guard: Guard
+    arm: str
+
+    def answer(self, state: GuardState, detail: str, **figures: float | None) -> GuardFinding:
+        relative = self.guard.relative_to_control
+        return GuardFinding(self.name, self.arm, self.guard.text, state, detail, relative=relative, **figures)
+
+
+def _found(question: _Question, arms: Mapping[str, ArmOutcome], alpha: float) -> GuardFinding:
+    counter, alone, against = _COUNTED[question.name]
+    among = against if question.guard.relative_to_control else alone
+    treated, control = (_count(arms[arm], counter, among) for arm in (question.arm, CONTROL))
+    if treated is None or control is None:
+        return question.answer("unknown", f"The customer database has no table {_TABLES[counter]}.")
+    detail = f"{treated.responders:,} of {treated.n:,} {_AMONG[among]}"
+    if not treated.n or (question.guard.relative_to_control and not control.n):
+        return question.answer("open", f"There are no {_AMONG[among]} yet.")
+    if not question.guard.relative_to_control:
+        low, high = wilson(treated, alpha=alpha)
+        state = _state(low, high, float(question.guard.limit))
+        return question.answer(state, f"{detail}.", rate_treatment=treated.rate, low=low, high=high)
+    low, high = newcombe(control, treated, alpha=alpha)
+    return question.answer(
+        _state(low, high, float(question.guard.limit)),
+        f"{detail}, against {control.responders:,} of {control.n:,} in control.",
+        rate_control=control.rate,
+        rate_treatment=treated.rate,
+        low=low,
+        high=high,
+    )
+
+
+def _state(low: float, high: float, limit: float) -> GuardState:
+    """Where the interval lies: within the limit, beyond it, or across it.
+
+    >>> _state(0.002, 0.006, 0.01), _state(0.02, 0.03, 0.01), _state(0.005, 0.03, 0.01)
+    ('kept', 'broken', 'open')
+    """
+    if high <= limit:
+        return "kept"
+    return "broken" if low > limit else "open"
+
+
+def _count(arm: ArmOutcome, counter: str, among: str) -> Count | None:
+    """How many of whom; None when the database does not hold it."""
+    found = arm.counts[counter]
+    whole = arm.counts[among] if among else arm.statistics.n
+    # Somebody may unsubscribe whose message was never handed over.
+    return None if found is None or whole is None else Count(min(found, whole), whole)

@@ -1,0 +1,218 @@
+"""Reads one wave out: gathers what the stores hold, then trust, effect, money and the verdict, in this order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from campanile.customers.database import CustomerDatabase
+from campanile.customers.history import last_contact, sync_history
+from campanile.errors import CampanileError
+from campanile.events import CONTROL, MessageState
+from campanile.ledger.records import PlanRecord
+from campanile.ledger.store import Ledger
+from campanile.measure import outcomes as measured
+from campanile.measure.outcomes import ArmOutcome, Span, Wave
+from campanile.privacy import redact
+from campanile.readout.deviations import deviations
+from campanile.readout.effects import Effects, in_order
+from campanile.readout.guards import guard_findings
+from campanile.readout.terms import Terms, in_words, read_terms, treatments
+from campanile.readout.trust import Inquiry, Record, examine
+from campanile.readout.verdict import ArmCase, Judgement, decide, early, judge
+from campanile.report.effect import change_unit
+from campanile.report.numbers import moment
+from campanile.report.readout import ArmFigures, Delivery, Readout, Setting, Verdict
+from campanile.spec.experiment import Rule
+from campanile.spec.project import Project
+
+#: Reasons shown for each arm and state; the rest is added up.
+_REASONS = 5
+
+
+def read_out(project: Project, campaign: str, *, database: CustomerDatabase, ledger: Ledger, now: datetime) -> Readout:
+    """The readout of a campaign's latest wave at `now`, judged by what was registered before its first send.
+
+    Before the last customer's window has ended, and when a check that ends trust has failed, there is no verdict;
+    before the end no effect is in the readout at all.
+
+    Args:
+        project: Today's files: shop, currency, and what deviates.
+        campaign: Name of the campaign.
+        database: The shop's customers and orders.
+        ledger: Plan, registration and messages.
+        now: Aware moment; nothing later is seen.
+
+    Raises:
+        CampanileError: The campaign was never planned, has no experiment, or a store lacks what is needed.
+    """
+    plan = ledger.plan(campaign)
+    if plan is None:
+        raise CampanileError(f"{campaign} was never planned", f"run `campanile plan {campaign}`")
+    reading = _Reading.of(project, plan, ledger, now.astimezone(UTC))
+    with _exported(ledger, plan) as messages:
+        return reading.read(database, messages)
+
+
+@contextmanager
+def _exported(ledger: Ledger, plan: PlanRecord) -> Iterator[Path]:
+    """The plan's messages as Parquet, without addresses, for as long as the block runs."""
+    with tempfile.TemporaryDirectory(prefix="campanile-readout-") as folder:
+        path = Path(folder) / "messages.parquet"
+        ledger.export_messages(plan.plan_id, path)
+        yield path
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One reading: the stores but the customer database, and the registered terms."""
+
+    project: Project
+    plan: PlanRecord
+    ledger: Ledger
+    now: datetime
+    terms: Terms
+    registered_at: datetime | None
+
+    @classmethod
+    def of(cls, project: Project, plan: PlanRecord, ledger: Ledger, now: datetime) -> _Reading:
+        registration = ledger.registration(plan.campaign, plan.wave)
+        spec = json.loads(registration.spec_json) if registration else plan.spec
+        terms = read_terms(plan.campaign, spec)
+        return cls(project, plan, ledger, now, terms, registration.at if registration else None)
+
+    def read(self, database: CustomerDatabase, messages: Path) -> Readout:
+        """The readout, with the plan's messages exported to a file."""
+        if not database.read_only:
+            sync_history(database, self.ledger.contacts(last_contact(database)))
+        snapshot = self.project.home / self.plan.snapshot
+        wave = Wave(self.plan.campaign, snapshot, messages, self.terms.experiment.primary.window, self.now)
+        within = measured.span(database, wave)
+        setting = self.setting(within)
+        relation = measured.outcomes(database, wave, within)
+        arms = _checked(self.plan.campaign, self.terms, measured.arm_outcomes(relation))
+        delivery = _delivery(database, messages, self.terms)
+        record = self.record(database, snapshot)
+        inquiry = Inquiry(self.terms, setting, self.project.currency, arms, delivery, record)
+        known = Readout(
+            setting=setting,
+            verdict=_UNDECIDED,
+            trust=examine(inquiry),
+            arms=tuple(ArmFigures(arm, arms[arm].statistics.n, share) for arm, share in in_order(self.terms).items()),
+            delivery=delivery,
+            guards=guard_findings(self.terms, arms),
+            terms=in_words(self.terms, self.project.currency),
+            deviations=deviations(self.project, self.plan.campaign, self.terms.spec),
+        )
+        if not setting.ended:
+            ends = moment(setting.window_ends, setting.zone)
+            return replace(known, verdict=early(setting, known.guards, ends))
+        return self.judged(known, Effects(self.terms, self.project.currency, arms), measured.response_curve(relation))
+
+    def judged(self, known: Readout, effects: Effects, first_days: Mapping[str, Mapping[int, int]]) -> Readout:
+        """The readout with its effects and the verdict."""
+        economics = effects.economics()
+        cases = []
+        for found in economics:
+            arm = found.treatment
+            case = ArmCase(
+                arm=arm,
+                roll_out=self.judgement(self.terms.roll_out, arm, effects, known.setting),
+                stop=self.judgement(self.terms.stop, arm, effects, known.setting),
+                economics=found,
+                response=effects.comparison(arm, CONTROL, "response_rate"),
+                guards=tuple(guard for guard in known.guards if guard.arm == arm),
+            )
+            cases.append(case)
+        setting = known.setting
+        days = max(1, math.ceil((setting.window.after(setting.first_due) - setting.first_due) / timedelta(days=1)))
+        return replace(
+            known,
+            verdict=decide(known.trust, cases, self.project.currency),
+            arms=effects.figures(),
+            comparisons=effects.declared(),
+            economics=economics,
+            curves=effects.curves(first_days, days),
+        )
+
+    def judgement(self, rule: Rule, arm: str, effects: Effects, setting: Setting) -> Judgement:
+        """The rule on one treatment; with several, each gets its share of the rule's doubt (Bonferroni)."""
+        alpha = (1 - float(rule.level)) / len(treatments(self.terms))
+        found = effects.comparison(arm, CONTROL, rule.metric, alpha=alpha)
+        return judge(rule, found, self.project.currency, change_unit(rule.metric, setting))
+
+    def setting(self, span: Span) -> Setting:
+        """What is read, and when."""
+        project, terms, plan = self.project, self.terms, self.plan
+        return Setting(
+            campaign=plan.campaign,
+            wave=plan.wave,
+            shop=project.settings.shop.name,
+            hypothesis=terms.experiment.hypothesis,
+            currency=project.currency,
+            zone=project.zone,
+            primary=terms.experiment.primary.metric,
+            alpha=terms.alpha,
+            window=terms.experiment.primary.window,
+            as_of=plan.as_of,
+            first_due=span.first_due,
+            window_ends=span.ends,
+            read_at=self.now,
+            plan_id=plan.plan_id,
+            fingerprint=plan.fingerprint,
+            registered_at=self.registered_at,
+        )
+
+    def record(self, database: CustomerDatabase, snapshot: Path) -> Record:
+        """What the stores say of the wave's making."""
+        newest, a_day = measured.newest_order(database, self.now)
+        with snapshot.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Record(digest == self.plan.snapshot_sha256, self.registered_at, self.first_hand_over(), newest, a_day)
+
+    def first_hand_over(self) -> datetime | None:
+        """When a provider first took a message of this campaign."""
+        since = self.ledger.contacts(self.plan.created_at)
+        return next((contact.at for contact in since if contact.campaign == self.plan.campaign), None)
+
+
+_UNDECIDED = Verdict("no_verdict", "")
+
+
+def _checked(campaign: str, terms: Terms, arms: dict[str, ArmOutcome]) -> dict[str, ArmOutcome]:
+    """The arms, when every registered one has customers to compare."""
+    small = [arm for arm in in_order(terms) if arm not in arms or arms[arm].statistics.n < 2]
+    if small:
+        what = f"arm {small[0]} of {campaign} has fewer than two customers, so there is nothing to compare"
+        raise CampanileError(what, "plan the campaign with a larger audience")
+    return arms
+
+
+def _delivery(database: CustomerDatabase, messages: Path, terms: Terms) -> tuple[Delivery, ...]:
+    """The account of each treatment's messages, counted by the engine."""
+    exported = database.ibis.read_parquet(messages)
+    keys = ("arm", "state", "reason")
+    rows = exported.group_by(*keys).aggregate(messages=exported.count()).to_pyarrow().to_pylist()
+    arms = dict.fromkeys((*treatments(terms), *sorted({row["arm"] for row in rows})))
+    return tuple(_account(arm, [row for row in rows if row["arm"] == arm]) for arm in arms)
+
+
+def _account(arm: str, rows: list[dict[str, Any]]) -> Delivery:
+    states: Counter[str] = Counter({state.value: 0 for state in MessageState})
+    reasons: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        states[row["state"]] += row["messages"]
+        if row["reason"] and row["state"] != MessageState.ACCEPTED:
+            reasons[row["state"], redact(row["reason"])] += row["messages"]
+    shown = dict(reasons.most_common(_REASONS))
+    rest = sum(reasons.values()) - sum(shown.values())
+    return Delivery(arm, dict(states), {**shown, **({("other", "other reasons"): rest} if rest else {})})

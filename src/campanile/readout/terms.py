@@ -1,0 +1,151 @@
+"""The terms that were agreed before the first send, as the ledger keeps them: the only ones that judge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pydantic import ValidationError
+
+from campanile.errors import CampanileError
+from campanile.events import CONTROL
+from campanile.money import Currency
+from campanile.spec.campaign import Costs
+from campanile.spec.experiment import METRICS, ExperimentSpec, Rule
+from campanile.spec.fields import percent
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The registered experiment and the economics it is judged with.
+
+    Attributes:
+        spec: The frozen spec as plain JSON values: what the plan wrote down.
+        margin_rate: Margin as a share of net revenue.
+        per_message: Exact cost of one message, major units.
+        parts: Paid parts per message: 1, or more for long SMS.
+        fixed: Cost of the campaign as a whole, major units.
+    """
+
+    spec: Mapping[str, Any]
+    experiment: ExperimentSpec
+    medium: str
+    margin_rate: Decimal
+    per_message: Decimal
+    parts: Decimal
+    fixed: Decimal
+
+    @property
+    def alpha(self) -> float:
+        """The registered chance of a false alarm."""
+        return float(self.experiment.alpha)
+
+    @property
+    def roll_out(self) -> Rule:
+        """The registered rule, or the product's: profit per customer above 0."""
+        return self.experiment.decide.roll_out or self._default("lower")
+
+    @property
+    def stop(self) -> Rule:
+        """The registered rule, or the product's: upper limit of profit per customer below 0."""
+        return self.experiment.decide.stop or self._default("upper")
+
+    def _default(self, side: str) -> Rule:
+        level = 1 - self.experiment.alpha
+        way = "above" if side == "lower" else "below"
+        words = f"profit per customer {way} 0 at {percent(level)} (no rule was registered, this is the default)"
+        return Rule("profit_per_customer", "lower" if side == "lower" else "upper", Decimal(0), level, words)
+
+    def contact_cost(self, messages: int, currency: Currency) -> float:
+        """Minor units that this many messages cost; exact before the one conversion."""
+        return float(self.per_message * self.parts * messages * currency.scale)
+
+
+def read_terms(campaign: str, spec: Mapping[str, Any]) -> Terms:
+    """The terms of a frozen spec.
+
+    Raises:
+        CampanileError: The campaign measures nothing, or another version wrote a spec that this one cannot read.
+    """
+    # Numbers become exact decimals, as the YAML loader gives them.
+    frozen = json.loads(json.dumps(spec), parse_float=Decimal)
+    if not frozen.get("experiment"):
+        raise CampanileError(f"{campaign} runs without an experiment, so there is nothing to read out", _CURE)
+    try:
+        return _terms(campaign, frozen)
+    except (ValidationError, KeyError, TypeError) as error:
+        what = f"the registered plan of {campaign} cannot be read"
+        raise CampanileError(what, "read it with the version of Campanile that planned it") from error
+
+
+_CURE = "add experiments/ to its next wave, or read its sending with `campanile status`"
+
+
+def _terms(campaign: str, frozen: Mapping[str, Any]) -> Terms:
+    experiment = ExperimentSpec(**{**frozen["experiment"], "campaign": campaign})
+    costs = Costs(**(frozen["campaign"].get("costs") or {}))
+    medium = frozen["campaign"]["channel"]["use"]
+    economics = frozen["economics"]
+    price = economics["cost_per_message"].get(medium, 0) if costs.per_message is None else costs.per_message
+    rate = economics["margin_rate"] if costs.margin_rate is None else costs.margin_rate
+    return Terms(
+        spec=frozen,
+        experiment=experiment,
+        medium=medium,
+        margin_rate=Decimal(rate),
+        per_message=Decimal(price),
+        parts=_parts(medium, frozen.get("summary") or {}),
+        fixed=costs.fixed,
+    )
+
+
+def _parts(medium: str, summary: Mapping[str, Any]) -> Decimal:
+    """Paid parts per message: an SMS is billed by its parts, which the plan counted."""
+    load = summary.get("load") or {}
+    messages, segments = load.get("messages") or 0, load.get("segments") or 0
+    return Decimal(segments) / Decimal(messages) if medium == "sms" and messages and segments else Decimal(1)
+
+
+def in_words(terms: Terms, currency: Currency) -> tuple[tuple[str, str], ...]:
+    """The registered plan as label and text, for people."""
+    experiment = terms.experiment
+    primary = experiment.primary
+    rate = METRICS[primary.metric] == "rate"
+    expected = ""
+    if primary.baseline is not None and primary.expect is not None:
+        before, after = ((percent(value) if rate else f"{value:f}") for value in (primary.baseline, primary.expect))
+        expected = f", {before} expected to become {after}"
+    rows = (
+        ("Hypothesis", experiment.hypothesis),
+        ("Split", ", ".join(f"{arm} {percent(share)}" for arm, share in experiment.split.items())),
+        ("Strata", ", ".join(experiment.stratify)),
+        ("Primary metric", f"{_words(primary.metric)} within {primary.window}{expected}"),
+        ("Secondary metrics", ", ".join(map(_words, experiment.secondary))),
+        ("Comparisons", ", ".join(f"{arm} against {other}" for arm, other in experiment.compare)),
+        ("Alpha and power", f"{percent(experiment.alpha)}, {percent(experiment.power)}"),
+        ("Roll out when", terms.roll_out.text),
+        ("Stop when", terms.stop.text),
+        ("Guards", ", ".join(f"{_words(name)} {guard.text}" for name, guard in experiment.guards.items())),
+        ("Economics", _economics(terms, currency)),
+    )
+    return tuple((label, text) for label, text in rows if text)
+
+
+def _economics(terms: Terms, currency: Currency) -> str:
+    parts = f" in {terms.parts:.2f} parts on average" if terms.parts != 1 else ""
+    return (
+        f"margin {percent(terms.margin_rate)} of net revenue, {terms.per_message:f} {currency.code} per {terms.medium}"
+        f"{parts}, {terms.fixed:f} {currency.code} fixed"
+    )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def treatments(terms: Terms) -> tuple[str, ...]:
+    """The arms that get messages."""
+    return tuple(arm for arm in terms.experiment.split if arm != CONTROL)

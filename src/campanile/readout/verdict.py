@@ -1,0 +1,153 @@
+"""The decision, by the rules that were registered and nothing else.
+
+Reads finished checks, guards and comparisons. Returns a verdict with the sentence for the person who decides. The order
+is fixed: trust first, harm second, money third.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from campanile.measure.types import Comparison, Economics
+from campanile.money import Currency
+from campanile.report.definitions import label
+from campanile.report.numbers import PERCENT, Unit, money
+from campanile.report.readout import Decision, GuardFinding, Setting, Trust, Verdict
+from campanile.spec.experiment import METRICS, Rule
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One rule held against one comparison.
+
+    Attributes:
+        limit: The limit of the interval that the rule asks for; None when it is withheld.
+        holds: Whether it is beyond the bound.
+        words: The rule and the figure, as a reason.
+    """
+
+    rule: Rule
+    limit: float | None
+    holds: bool
+    words: str
+
+
+@dataclass(frozen=True)
+class ArmCase:
+    """Everything that decides about one treatment.
+
+    Attributes:
+        response: Response rate against control, for the sentence.
+    """
+
+    arm: str
+    roll_out: Judgement
+    stop: Judgement
+    economics: Economics
+    response: Comparison
+    guards: tuple[GuardFinding, ...] = ()
+
+    @property
+    def broken(self) -> tuple[GuardFinding, ...]:
+        """The guards that this arm broke."""
+        return tuple(guard for guard in self.guards if guard.state == "broken")
+
+
+def judge(rule: Rule, found: Comparison, currency: Currency, unit: Unit) -> Judgement:
+    """The rule held against a comparison that was made at the rule's level.
+
+    Raises:
+        ValueError: The comparison is of another metric than the rule.
+    """
+    if found.metric != rule.metric:
+        raise ValueError(f"a rule on {rule.metric} cannot judge {found.metric}")
+    scale = currency.scale if METRICS[rule.metric] == "money" else 1
+    bound = float(rule.bound) * scale
+    limit = found.low if rule.side == "lower" else found.high
+    holds = limit is not None and (limit > bound if rule.side == "lower" else limit < bound)
+    told = "cannot be computed" if limit is None else f"is {unit.text(limit)}"
+    words = f"“{rule.text}” {'holds' if holds else 'does not hold'}: the {rule.side} limit {told}."
+    return Judgement(rule, limit, holds, words)
+
+
+def early(setting: Setting, guards: Sequence[GuardFinding], ends: str) -> Verdict:
+    """No verdict, because a window is still open."""
+    reasons = [f"the window ends on {ends}"]
+    reasons += [_broken(guard) + " Consider stopping the send." for guard in guards if guard.state == "broken"]
+    return Verdict("no_verdict", f"No verdict yet: the window ends on {ends} ({setting.zone.key}).", tuple(reasons))
+
+
+def decide(trust: Trust, cases: Sequence[ArmCase], currency: Currency) -> Verdict:
+    """The verdict after the window has ended."""
+    failed = trust.failed("no verdict")
+    if failed:
+        reasons = tuple(f"{label(check.name).text}: {check.detail}" for check in failed)
+        return Verdict("no_verdict", f"No verdict, because the result cannot be trusted: {reasons[0]}", reasons)
+    held_back = tuple(f"{label(check.name).text}: {check.detail}" for check in trust.failed("no roll-out"))
+    decisions = {case.arm: _decision(case, held_back) for case in cases}
+    decision = _overall(list(decisions.values()))
+    chosen = max(
+        (case for case in cases if decisions[case.arm] == decision), key=lambda case: case.economics.incremental_profit
+    )
+    several = len(cases) > 1
+    told = [reason for case in cases for reason in _reasons(case, held_back, named=several)]
+    return Verdict(decision, _sentence(decision, chosen, currency, several=several), tuple(told), chosen.arm)
+
+
+def _decision(case: ArmCase, held_back: Sequence[str]) -> Decision:
+    if case.broken:
+        return "stop"
+    if case.roll_out.holds and case.stop.holds:
+        return "extend"
+    if case.roll_out.holds:
+        return "extend" if held_back else "roll_out"
+    return "stop" if case.stop.holds else "extend"
+
+
+def _overall(decisions: Sequence[Decision]) -> Decision:
+    """One arm worth rolling out is enough; stopping takes all of them.
+
+    >>> _overall(["stop", "roll_out"]), _overall(["stop", "extend"]), _overall(["stop", "stop"])
+    ('roll_out', 'extend', 'stop')
+    """
+    for decision in ("roll_out", "extend", "stop"):
+        if decision in decisions:
+            return decision
+    return "no_verdict"
+
+
+def _reasons(case: ArmCase, held_back: Sequence[str], *, named: bool) -> list[str]:
+    """Why, for one arm: harm, the two rules, and what keeps a roll-out back."""
+    prefix = f"{case.arm}: " if named else ""
+    reasons = [_broken(guard) for guard in case.broken]
+    reasons += [prefix + case.roll_out.words, prefix + case.stop.words]
+    if case.roll_out.holds and case.stop.holds:
+        reasons.append(f"{prefix}both rules hold: it pays, but less than what was called worthwhile; a person decides.")
+    if case.roll_out.holds:
+        reasons += [f"{prefix}no roll-out before this is mended: {what}" for what in held_back]
+    shown = [guard for guard in case.guards if guard.state in {"open", "unknown"}]
+    reasons += [f"{prefix}not shown to be kept: {label(guard.name).text.lower()} {guard.limit}." for guard in shown]
+    return reasons
+
+
+def _broken(guard: GuardFinding) -> str:
+    return f"{guard.arm} broke a guard: {label(guard.name).text.lower()} {guard.limit}, {guard.detail}"
+
+
+def _sentence(decision: Decision, case: ArmCase, currency: Currency, *, several: bool) -> str:
+    """The decision for the person who takes it: money with its interval, then the rates behind it."""
+    subject = f"arm {case.arm}" if several else "the campaign"
+    cash, paid, response = money(currency), case.economics, case.response
+    interval = f"{(1 - response.alpha) * 100:g}% interval {cash.interval(paid.profit_low, paid.profit_high)}"
+    told = "earned" if paid.incremental_profit >= 0 else "lost"
+    result = f"{subject} {told} {cash.text(abs(paid.incremental_profit))} after all costs ({interval})"
+    treated, control = PERCENT.text(response.mean_treatment), PERCENT.text(response.mean_control)
+    rates = f"{treated} of its customers responded, {control} of control"
+    if decision == "roll_out":
+        return f"{result[0].upper()}{result[1:]}: {rates}. Keep a control of 5 to 10% in the roll-out."
+    if decision == "extend":
+        return f"Not decided yet. By the best estimate {result}: {rates}."
+    if case.broken:
+        return f"Do not repeat it as it is. {_broken(case.broken[0])} {result[0].upper()}{result[1:]}."
+    return f"Do not repeat it as it is: {result}; {rates}."

@@ -1,0 +1,184 @@
+"""What every figure of a report means, in one or two sentences: shown on hover and in the appendix."""
+
+from __future__ import annotations
+
+from campanile.report.document import Definition, Label
+
+_TEXTS: dict[str, tuple[str, str]] = {
+    # The effect
+    "response_rate": (
+        "Response rate",
+        "Customers with at least one valid order inside their window, divided by all customers assigned to the arm, "
+        "delivered or not.",
+    ),
+    "orders_per_customer": (
+        "Orders per customer",
+        "Valid orders inside the window divided by all customers assigned to the arm.",
+    ),
+    "revenue_per_customer": (
+        "Net revenue per customer",
+        "Paid amounts of valid orders inside the window, after discounts and minus returns of those orders known when "
+        "this was read, divided by all customers assigned to the arm.",
+    ),
+    "margin_per_customer": (
+        "Margin per customer",
+        "Net revenue per customer times the margin rate; before contact and fixed cost.",
+    ),
+    "profit_per_customer": (
+        "Profit per customer",
+        "Margin per customer minus the contact cost of the treated; before fixed cost.",
+    ),
+    "difference": (
+        "Difference",
+        "Mean of the treated arm minus mean of control, per assigned customer. What the campaign added.",
+    ),
+    "interval": (
+        "Interval",
+        "The values that the data do not contradict. Over many campaigns, intervals made this way hold the true value "
+        "in the stated share of cases (95% unless said otherwise). Narrow means precise.",
+    ),
+    "lift": ("Lift", "The difference divided by control's mean. Withheld when control is too close to zero."),
+    "p_value": (
+        "p",
+        "How often chance alone would show a difference at least this large if the campaign did nothing.",
+    ),
+    "p_adjusted": (
+        "p, corrected",
+        "p after Holm's correction for the number of declared comparisons of the same metric.",
+    ),
+    "control": ("Control", "Customers of the same audience, drawn at random, who were planned and got nothing."),
+    "window": (
+        "Window",
+        "How long responses count, from the customer's planned send moment. Control has the same clock.",
+    ),
+    # The money
+    "incremental_profit": (
+        "Incremental profit",
+        "What the campaign earned beyond what the same customers would have brought anyway: the difference in margin "
+        "per customer times the customers treated, minus contact, gifts and fixed cost.",
+    ),
+    "incremental_margin": ("Incremental margin", "The difference in margin per customer times the customers treated."),
+    "incremental_revenue": (
+        "Incremental revenue",
+        "The difference in net revenue per customer times the customers treated.",
+    ),
+    "incremental_responders": (
+        "Incremental responders",
+        "The difference in response rate times the customers treated: customers who bought because of the campaign.",
+    ),
+    "incremental_orders": ("Incremental orders", "The difference in orders per customer times the customers treated."),
+    "cost": ("Cost", "Contact cost of messages handed over, gifts, and the arm's part of the fixed cost."),
+    "cost_full": ("Cost with discounts", "Cost plus discounts redeemed beyond control's rate."),
+    "roi": (
+        "ROI",
+        "Incremental profit divided by cost with discounts. Discounts are already inside net revenue and are not "
+        "subtracted twice.",
+    ),
+    "roi_media": ("ROI on media", "Incremental profit divided by cost without discounts."),
+    "iroas": ("iROAS", "Incremental net revenue for each unit of cost."),
+    "cost_per_incremental_order": (
+        "Cost per incremental responder",
+        "Cost divided by incremental responders. Without an upper end when the data allow that there were none.",
+    ),
+    "break_even_difference": (
+        "Break-even difference",
+        "The difference in response rate at which the incremental profit would be zero.",
+    ),
+    "break_even_revenue": (
+        "Break-even revenue",
+        "The difference in net revenue per customer at which the incremental profit would be zero.",
+    ),
+    "organic_share": (
+        "Would have come anyway",
+        "Control's net revenue per customer divided by the treated arm's.",
+    ),
+    "holdout_cost": (
+        "Price of the control",
+        "Profit that control's customers would have brought if treated, before fixed cost; negative means saved. "
+        "It is what knowing the truth costs.",
+    ),
+    "claimed_without_control": (
+        "A report without control would claim",
+        "Margin of everything the treated bought, minus cost: it counts sales that would have come anyway.",
+    ),
+    # Trust
+    "srm": (
+        "Arm sizes as planned",
+        "Chi-square test of all arms' sizes against the registered shares. Alarm at p below 0.001: then customers were "
+        "lost or counted wrongly, and no effect can be trusted.",
+    ),
+    "registered_first": (
+        "Registered before the first send",
+        "The plan that judges was written down before anybody was contacted.",
+    ),
+    "snapshot_intact": (
+        "Assignment unchanged",
+        "The file that says who is in which arm still has the hash that the ledger holds.",
+    ),
+    "control_untouched": ("Control got nothing", "No message of this campaign was planned for a customer of control."),
+    "sent": (
+        "Everyone sent to, in time",
+        "Messages handed over (accepted, or with an unknown answer) out of those planned. The others stay in their "
+        "arm, which makes the effect smaller, never larger.",
+    ),
+    "orders_current": (
+        "Orders are current",
+        "The newest order in the customer database is late enough to cover the window.",
+    ),
+    "balance": (
+        "Arms alike before",
+        "Standardised difference of orders and revenue between arm and control in the same length of time before the "
+        "campaign; up to 0.1 counts as alike.",
+    ),
+    "control_buyers": (
+        "Enough buyers in control",
+        "Thirty or more customers of control bought, so that control's rate is a measurement.",
+    ),
+    "power": (
+        "Could it show the expected effect",
+        "The smallest difference this experiment finds with the registered power, against the difference that was "
+        "expected.",
+    ),
+    "baseline": ("Baseline as expected", "Control's interval holds the baseline that the plan was made with."),
+    "contamination": (
+        "Control left alone by others",
+        "Customers who got marketing of other campaigns inside the window. Both arms are contacted alike, so the "
+        "comparison holds; a large share says what the effect came on top of.",
+    ),
+    # Guards
+    "return_rate": (
+        "Return rate",
+        "Customers who returned something of an order made inside the window, divided by customers who ordered in it.",
+    ),
+    "opt_out_rate": (
+        "Opt-out rate",
+        "Customers who unsubscribed inside the window, divided by customers a message was handed over for; by all "
+        "assigned customers where arm and control are compared.",
+    ),
+    "complaint_rate": (
+        "Complaint rate",
+        "Customers with a spam report or a complaint ticket inside the window, divided by customers a message was "
+        "handed over for; by all assigned customers where arm and control are compared.",
+    ),
+    # Delivery
+    "planned": ("Planned", "Messages of the frozen plan. The states add up to it."),
+    "accepted": ("Accepted", "The provider has taken the message."),
+    "rejected": ("Rejected", "The provider refused the message for good."),
+    "unknown": ("Unknown", "The provider's answer was lost. Never sent again by itself; counted as a cost."),
+    "suppressed": ("Suppressed", "The customer must not be contacted any more; found after planning."),
+    "expired": ("Expired", "Came too late to be sent."),
+    "held": ("Held", "Waits for quiet hours to end."),
+    "due": ("Due", "Planned, and not yet claimed."),
+    "claimed": ("Claimed", "A running sender has it."),
+}
+
+DEFINITIONS = {key: Definition(key, label, text) for key, (label, text) in _TEXTS.items()}
+
+
+def label(key: str, text: str = "") -> Label:
+    """The label of a defined figure, in other words where `text` is given.
+
+    >>> label("roi")
+    Label(text='ROI', key='roi')
+    """
+    return Label(text or DEFINITIONS[key].label, key)

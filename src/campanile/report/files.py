@@ -1,0 +1,60 @@
+"""The files of a readout: HTML for people, Markdown for the repository, JSON and CSV for programs.
+
+Never half-written: each file is written beside its place and renamed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+from campanile.errors import CampanileError
+from campanile.report.compose import document
+from campanile.report.html import html
+from campanile.report.jsonable import jsonable
+from campanile.report.markdown import markdown
+from campanile.report.readout import Readout
+
+_COLUMNS = (
+    "metric", "treatment", "control", "difference", "low", "high", "p_value", "p_adjusted", "lift", "lift_low",
+    "lift_high", "mean_treatment", "mean_control", "n_treatment", "n_control", "interval_method", "p_method",
+)  # fmt: skip
+
+
+def write_readout(readout: Readout, folder: Path) -> tuple[Path, ...]:
+    """Paths of readout.html, readout.md, readout.json and comparisons.csv, which `folder` now holds.
+
+    Raises:
+        CampanileError: The folder cannot be written.
+    """
+    composed, values = document(readout), jsonable(readout)
+    texts = {
+        "readout.html": html(composed),
+        "readout.md": markdown(composed),
+        "readout.json": json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n",
+        "comparisons.csv": _csv(values["comparisons"]),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return tuple(_write(folder / name, text) for name, text in texts.items())
+    except OSError as error:
+        what = f"cannot write the readout: {error.strerror}"
+        raise CampanileError(what, "free disk space, or choose another home") from error
+
+
+def _write(path: Path, text: str) -> Path:
+    draft = path.with_name(f".{path.name}.tmp")
+    draft.write_text(text, encoding="utf-8", newline="\n")
+    draft.replace(path)
+    return path
+
+
+def _csv(comparisons: list[dict[str, object]]) -> str:
+    """One row a comparison; only the header while they are withheld."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, _COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(comparisons)
+    return buffer.getvalue()

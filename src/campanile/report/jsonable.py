@@ -1,0 +1,182 @@
+"""The readout as JSON values, in the shape that other programs rely on (contract 1).
+
+Money is in major units of `currency`; shares are fractions; a figure that is withheld, unknown or unbounded is null.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from campanile import clock
+from campanile.measure.types import Comparison, Economics
+from campanile.report.readout import ArmFigures, Deviation, GuardFinding, Moment, Readout, Setting
+
+_MONEY = frozenset({"revenue_per_customer", "margin_per_customer", "profit_per_customer"})
+
+
+def jsonable(readout: Readout) -> dict[str, Any]:
+    """The document of contract 1, with further keys of this product."""
+    setting = readout.setting
+    scale = setting.currency.scale
+    parts = {
+        "contract": 1,
+        "experiment": setting.campaign,
+        "wave": setting.wave,
+        "currency": setting.currency.code,
+        **_moments(setting),
+        "verdict": _verdict(readout),
+        "trust": _trust(readout),
+        "arms": [_arm(arm, readout) for arm in readout.arms],
+        "comparisons": [_comparison(found, scale) for found in readout.comparisons],
+        "heterogeneity": [],
+        "economics": [_economics(found, scale) for found in readout.economics],
+        "guards": [_guard(found) for found in readout.guards],
+        "delivery": [{"arm": found.arm, "planned": found.planned, **found.states} for found in readout.delivery],
+        "deviations": [_deviation(found) for found in readout.deviations],
+    }
+    return {key: _finite(value) for key, value in parts.items()}
+
+
+def _verdict(readout: Readout) -> dict[str, Any]:
+    verdict = readout.verdict
+    return {
+        "decision": verdict.decision,
+        "sentence": verdict.sentence,
+        "reasons": list(verdict.reasons),
+        "arm": verdict.arm or None,
+    }
+
+
+def _deviation(found: Deviation) -> dict[str, Any]:
+    return {
+        "file": found.file,
+        "key": found.key,
+        "registered": found.registered,
+        "today": found.today,
+        "who": found.who or None,
+        "when": found.when or None,
+    }
+
+
+def _moments(setting: Setting) -> dict[str, Any]:
+    return {
+        "as_of": clock.iso(setting.as_of),
+        "window_ends": clock.iso(setting.window_ends),
+        "read_at": clock.iso(setting.read_at),
+        "registered_at": clock.iso(setting.registered_at) if setting.registered_at else None,
+    }
+
+
+def _trust(readout: Readout) -> dict[str, Any]:
+    srm = readout.trust.srm
+    return {
+        "srm": {"p_value": srm.p_value if srm else None, "alarm": srm.alarm if srm else None},
+        "checks": [
+            {
+                "name": check.name,
+                "passed": check.passed,
+                "detail": check.detail,
+                "consequence": check.consequence,
+            }
+            for check in readout.trust.checks
+        ],
+    }
+
+
+def _arm(arm: ArmFigures, readout: Readout) -> dict[str, Any]:
+    names = list(arm.metrics) if arm.metrics is not None else [readout.setting.primary]
+    scale = readout.setting.currency.scale
+    metrics = {name: _moment(arm.metrics[name] if arm.metrics else None, _unit(name, scale)) for name in names}
+    return {"arm": arm.arm, "n": arm.n, "share": arm.share, "metrics": metrics}
+
+
+def _moment(moment: Moment | None, unit: int) -> dict[str, float | None]:
+    if moment is None:
+        return {"mean": None, "sum": None, "variance": None}
+    return {"mean": moment.mean / unit, "sum": moment.total / unit, "variance": moment.variance / unit**2}
+
+
+def _unit(metric: str, scale: int) -> int:
+    """Minor units in the unit that the metric is printed in."""
+    return scale if metric in _MONEY else 1
+
+
+def _comparison(found: Comparison, scale: int) -> dict[str, Any]:
+    unit = _unit(found.metric, scale)
+    return {
+        "metric": found.metric,
+        "kind": found.kind,
+        "treatment": found.treatment,
+        "control": found.control,
+        "cut": found.cut,
+        "level": found.level,
+        "difference": found.difference / unit,
+        "low": _over(found.low, unit),
+        "high": _over(found.high, unit),
+        "p_value": found.p_value,
+        "p_adjusted": found.p_adjusted,
+        "lift": found.lift,
+        "lift_low": found.lift_low,
+        "lift_high": found.lift_high,
+        "interval_method": found.interval_method,
+        "p_method": found.p_method,
+        "alpha": found.alpha,
+        "mean_treatment": found.mean_treatment / unit,
+        "mean_control": found.mean_control / unit,
+        "n_treatment": found.n_treatment,
+        "n_control": found.n_control,
+    }
+
+
+def _economics(found: Economics, scale: int) -> dict[str, Any]:
+    ratios = {
+        name: getattr(found, name)
+        for name in (
+            "incremental_responders", "incremental_responders_low", "incremental_responders_high", "roi", "roi_low",
+            "roi_high", "roi_media", "roi_media_low", "roi_media_high", "iroas", "iroas_low", "iroas_high",
+            "break_even_difference", "organic_share", "organic_share_low", "organic_share_high",
+        )
+    }  # fmt: skip
+    amounts = {
+        name: _over(getattr(found, name), scale)
+        for name in (
+            "incremental_revenue", "incremental_revenue_low", "incremental_revenue_high", "incremental_margin",
+            "incremental_margin_low", "incremental_margin_high", "incremental_profit", "profit_low", "profit_high",
+            "profit_per_unit", "cost", "cost_full", "cost_per_incremental_order", "cost_per_incremental_order_low",
+            "cost_per_incremental_order_high", "break_even_revenue", "holdout_cost", "holdout_cost_low",
+            "holdout_cost_high", "claimed_without_control",
+        )
+    }  # fmt: skip
+    return {"treatment": found.treatment, **ratios, **amounts}
+
+
+def _guard(found: GuardFinding) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "arm": found.arm,
+        "limit": found.limit,
+        "state": found.state,
+        "relative_to_control": found.relative,
+        "rate_control": found.rate_control,
+        "rate_treatment": found.rate_treatment,
+        "low": found.low,
+        "high": found.high,
+    }
+
+
+def _over(value: float | None, unit: int) -> float | None:
+    return None if value is None else value / unit
+
+
+def _finite(value: Any) -> Any:
+    """The value with infinities and NaN as null, which is all that JSON knows of them.
+
+    >>> _finite({"p": [0.5, float("inf")]})
+    {'p': [0.5, None]}
+    """
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

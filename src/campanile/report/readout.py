@@ -1,0 +1,219 @@
+"""The readout as a value: everything a report shows, and nothing that it would have to compute.
+
+The room `readout` fills it, this room draws it. Holds counts, rates and amounts of whole arms; never a customer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from campanile.clock import Duration
+from campanile.events import CONTROL
+from campanile.measure.ratio_mismatch import SampleRatio
+from campanile.measure.types import Comparison, Economics
+from campanile.money import Currency
+
+Decision = Literal["roll_out", "extend", "stop", "no_verdict"]
+GuardState = Literal["kept", "broken", "open", "unknown"]
+Consequence = Literal["no verdict", "no roll-out", "noted"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What was read, and when.
+
+    Attributes:
+        primary: Name of the primary metric.
+        alpha: The registered chance of a false alarm; intervals are at 1 - alpha.
+        first_due: Earliest planned send moment, where the first window starts.
+        window_ends: End of the last customer's window.
+        registered_at: When the plan that judges was registered; None when nothing has been sent.
+    """
+
+    campaign: str
+    wave: str
+    shop: str
+    hypothesis: str
+    currency: Currency
+    zone: ZoneInfo
+    primary: str
+    alpha: float
+    window: Duration
+    as_of: datetime
+    first_due: datetime
+    window_ends: datetime
+    read_at: datetime
+    plan_id: str
+    fingerprint: str
+    registered_at: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last customer's window was over when this was read."""
+        return self.read_at >= self.window_ends
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The decision by the registered rule, in one sentence for the person who decides.
+
+    Attributes:
+        arm: The treatment the decision speaks of; "" when it speaks of none.
+    """
+
+    decision: Decision
+    sentence: str
+    reasons: tuple[str, ...] = ()
+    arm: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One answer to "can it be trusted?".
+
+    Attributes:
+        name: Key of the check, explained in the appendix.
+        passed: None when it cannot be known.
+        consequence: What its failure does to the verdict.
+    """
+
+    name: str
+    passed: bool | None
+    detail: str
+    consequence: Consequence = "noted"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """All checks, made before any effect is looked at."""
+
+    srm: SampleRatio | None
+    checks: tuple[Check, ...]
+
+    def failed(self, consequence: Consequence) -> tuple[Check, ...]:
+        """The failed checks that have this consequence."""
+        return tuple(check for check in self.checks if check.passed is False and check.consequence == consequence)
+
+
+@dataclass(frozen=True)
+class GuardFinding:
+    """Whether one arm kept one guard.
+
+    Attributes:
+        limit: The registered words, such as "at most control + 3%".
+        state: kept: the upper limit is within; broken: the lower limit is beyond; open: neither is shown;
+            unknown: the data do not hold it.
+        low: Lower limit of what is judged: the arm's rate, or its difference from control.
+        relative: Whether the difference from control is judged.
+    """
+
+    name: str
+    arm: str
+    limit: str
+    state: GuardState
+    detail: str
+    relative: bool = False
+    rate_control: float | None = None
+    rate_treatment: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class ArmFigures:
+    """One arm as assigned. `metrics` is None while withheld.
+
+    Attributes:
+        share: The registered share of the split.
+        metrics: By metric: mean, sum and variance per assigned customer; money in minor units.
+    """
+
+    arm: str
+    n: int
+    share: float
+    metrics: Mapping[str, Moment] | None = None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Mean, sum and sample variance of one metric over one arm, with the limits of the mean where they are drawn."""
+
+    mean: float
+    total: float
+    variance: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The account of one arm's messages: states add up to what was planned.
+
+    Attributes:
+        states: Count by MessageState.
+        reasons: Count by state and reason, for states other than accepted.
+    """
+
+    arm: str
+    states: Mapping[str, int]
+    reasons: Mapping[tuple[str, str], int]
+
+    @property
+    def planned(self) -> int:
+        """All messages of the arm."""
+        return sum(self.states.values())
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How many of an arm had responded by the end of each day of the window."""
+
+    arm: str
+    n: int
+    responders: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One key that differs today from what was registered. The registered value judged.
+
+    Attributes:
+        who: Author of the change as git names it; "" when git does not know.
+        when: Date of the change; "" when git does not know.
+    """
+
+    file: str
+    key: str
+    registered: str
+    today: str
+    who: str = ""
+    when: str = ""
+
+
+@dataclass(frozen=True)
+class Readout:
+    """One reading of one wave. Comparisons, economics and curves are empty while withheld.
+
+    Attributes:
+        terms: The registered plan as label and text, for people.
+    """
+
+    setting: Setting
+    verdict: Verdict
+    trust: Trust
+    arms: tuple[ArmFigures, ...]
+    delivery: tuple[Delivery, ...]
+    guards: tuple[GuardFinding, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    economics: tuple[Economics, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    terms: tuple[tuple[str, str], ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+
+    def against_control(self, metric: str) -> tuple[Comparison, ...]:
+        """The comparisons of each treatment with control on one metric."""
+        return tuple(found for found in self.comparisons if found.metric == metric and found.control == CONTROL)

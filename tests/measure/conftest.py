@@ -1,0 +1,8 @@
+"""Property tests of this room take as long as the machine needs: two cores may be busy with something else."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+settings.register_profile("measure", deadline=None)
+settings.load_profile("measure")
