@@ -9,7 +9,8 @@ from campanile import clock
 from campanile.customers.database import CustomerDatabase
 from campanile.ledger.store import Ledger
 from campanile.readout.read import read_out
-from campanile.report.markdown import to_markdown
+from campanile.report.markdown import markdown
+from campanile.report.compose import document
 from campanile.report.files import write_readout
 from flows.frame import CampaignName, project, without_personal_data
 
@@ -22,5 +23,5 @@ async def read_experiment(campaign: CampaignName) -> str:
     with CustomerDatabase.open(shop) as database, Ledger.open(shop.ledger_path) as ledger:
         readout = read_out(shop, name, database=database, ledger=ledger, now=clock.now())
     write_readout(readout, shop.readouts_dir / name)
-    await create_markdown_artifact(key=f"readout-{name}", markdown=to_markdown(readout), description=f"Readout of {name}")
+    await create_markdown_artifact(key=f"readout-{name}", markdown=markdown(document(readout)), description=f"Readout of {name}")
     return str(readout.verdict.decision)

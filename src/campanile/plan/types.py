@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from campanile import clock
+from campanile.ledger.records import PlanRecord
+from campanile.money import Currency
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,32 @@ def summary(plan: Plan) -> dict[str, Any]:
     }
 
 
+def from_summary(record: PlanRecord, *, begun: bool) -> Plan:
+    """The plan that the ledger keeps in this record."""
+    kept = cast("dict[str, Any]", record.spec["summary"])
+    strength = dict(kept["strength"]) if kept["strength"] else None
+    if strength and strength["needed"]:
+        strength["needed"] = tuple(strength["needed"])
+    return Plan(
+        plan_id=record.plan_id,
+        campaign=record.campaign,
+        wave=record.wave,
+        as_of=record.as_of,
+        fingerprint=record.fingerprint,
+        snapshot=record.snapshot,
+        audience=kept["audience"],
+        arms=record.arms,
+        waterfall=tuple(Left(**step) for step in kept["waterfall"]),
+        strength=Strength(**strength) if strength else None,
+        load=Load(**kept["load"]),
+        currency=kept["currency"],
+        problems=tuple(kept["problems"]),
+        begun=begun,
+    )
+
+
 def to_json(plan: Plan) -> dict[str, Any]:
     """The plan in the shape that other programs rely on (contract 1)."""
-    from campanile.money import Currency
-
     strength = plan.strength
     return {
         "contract": 1,

@@ -69,9 +69,9 @@ def write_shop(folder: Path, *, as_of: datetime, customers: int, seed: int) -> S
 def _people(draw: np.random.Generator, count: int, as_of: datetime) -> pd.DataFrame:
     """One row a person; `rate`, `alive_until` and `basket` drive their purchases and are not written."""
     end = np.datetime64(as_of.replace(tzinfo=None), "s")
-    age = draw.uniform(5, 365 * _YEARS + 180, count)
+    age = draw.uniform(20, 365 * _YEARS + 270, count)
     registered = end - (age * 86400).astype("timedelta64[s]")
-    lifetime = draw.exponential(420, count)
+    lifetime = draw.exponential(450, count)
     cities = draw.choice(len(_CITIES), count, p=_shares(len(_CITIES)))
     index = np.arange(count)
     people = pd.DataFrame({
@@ -85,9 +85,9 @@ def _people(draw: np.random.Generator, count: int, as_of: datetime) -> pd.DataFr
         "City tier": [_CITIES[city][1] for city in cities],
         "Member level": draw.choice(["basic", "gold", "platinum"], count, p=[0.80, 0.16, 0.04]),
         "Joined": _dates(registered),
-        "Mail consent": np.where(draw.random(count) < 0.78, "yes", "no"),
+        "Mail consent": np.where(draw.random(count) < 0.86, "yes", "no"),
         "SMS consent": np.where(draw.random(count) < 0.55, "yes", "no"),
-        "rate": draw.gamma(0.9, 5.0 / 0.9, count) / 365,
+        "rate": draw.gamma(1.2, 6.0 / 1.2, count) / 365,
         "alive_until": np.minimum(registered + (lifetime * 86400).astype("timedelta64[s]"), end),
         "basket": draw.lognormal(np.log(220), 0.45, count),
     })
@@ -193,7 +193,7 @@ def _clicks(draw: np.random.Generator, people: pd.DataFrame, as_of: datetime) ->
 
 
 def _contacts(draw: np.random.Generator, people: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
-    who, at = _moments(draw, people, as_of, mean=2.5, days=90)
+    who, at = _moments(draw, people, as_of, mean=1.6, days=90)
     return pd.DataFrame({
         "Customer": who, "Sent": at, "Channel": draw.choice(["email", "sms"], len(who), p=[0.8, 0.2]),
         "Campaign": draw.choice(["newsletter", "new-year"], len(who)),

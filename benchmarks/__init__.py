@@ -1,0 +1,1 @@
+"""Speed and memory, each beside a hand-written reference that runs in the same command."""

@@ -1,0 +1,167 @@
+"""The commands of one campaign: plan, preview, run, status, resolve, readout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from campanile.cli.options import json_option, moment, open_project, print_json, progress, project_options
+from campanile.errors import CampanileError
+
+if TYPE_CHECKING:
+    from campanile.ledger.records import PlanRecord
+    from campanile.ledger.store import Ledger
+
+# ruff: noqa: FBT001, PLR0913, PLR0917 - click passes every option as a parameter
+
+
+@click.command("plan")
+@click.argument("campaign")
+@project_options
+@click.option("--as-of", "as_of", help="Moment to look from, local to the shop; default is now.")
+@json_option
+def plan_command(campaign: str, root: Path, home: Path | None, as_of: str | None, as_json: bool) -> None:
+    """Select, split and freeze CAMPAIGN; explain it before anything is sent."""
+    project = open_project(root, home)
+    project.campaign(campaign)
+    from campanile.customers.database import CustomerDatabase
+    from campanile.ledger.store import Ledger
+    from campanile.plan.explain import explain
+    from campanile.plan.make import make_plan
+    from campanile.plan.types import to_json
+
+    with (
+        CustomerDatabase.open(project) as database,
+        Ledger.open(project.ledger_path) as ledger,
+        progress("checking messages", quiet=as_json) as tell,
+    ):
+        plan = make_plan(project, campaign, moment(as_of, project), database=database, ledger=ledger, progress=tell)
+    if as_json:
+        print_json(to_json(plan))
+    else:
+        click.echo(explain(plan, project.zone))
+
+
+@click.command("preview")
+@click.argument("campaign")
+@project_options
+@click.option("--count", default=10, show_default=True, help="How many customers per arm.")
+@json_option
+def preview_command(campaign: str, root: Path, home: Path | None, count: int, as_json: bool) -> None:
+    """Render the planned messages of CAMPAIGN for sampled customers into one page. Links and codes are samples."""
+    project = open_project(root, home)
+    project.campaign(campaign)
+    from campanile.ledger.store import Ledger
+    from campanile.sending.sample import write_preview
+
+    with Ledger.open(project.ledger_path) as ledger:
+        path, shown = write_preview(project, campaign, ledger, count=count)
+    if as_json:
+        print_json({"contract": 1, "campaign": campaign, "messages": shown, "page": str(path)})
+    else:
+        click.echo(f"{shown} messages rendered: {path}")
+
+
+@click.command("run")
+@click.argument("campaign")
+@project_options
+@click.option("--mode", type=click.Choice(["dry-run", "send"]), default="dry-run", show_default=True, help="Whether anything is handed over.")
+@click.option("--now", "at", help="Pretend that it is this moment, local to the shop. For rehearsals.", hidden=True)
+@json_option
+def run_command(campaign: str, root: Path, home: Path | None, mode: str, at: str | None, as_json: bool) -> None:
+    """Send what is due of the frozen plan of CAMPAIGN; by default only show it.
+
+    Ctrl-C and SIGTERM stop cleanly. Run again to go on: nobody is written to twice.
+    """
+    project = open_project(root, home)
+    project.campaign(campaign)
+    from campanile import clock
+    from campanile.sending.run import run_campaign
+
+    now = clock.now if at is None else (lambda fixed=moment(at, project): fixed)
+    with progress("sending" if mode == "send" else "rendering", quiet=as_json) as tell:
+        report = run_campaign(project, campaign, mode=mode, now=now, progress=tell)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        click.echo(report.text())
+    if report.stopped:
+        raise SystemExit(1)
+
+
+@click.command("status")
+@click.argument("campaign")
+@project_options
+@json_option
+def status_command(campaign: str, root: Path, home: Path | None, as_json: bool) -> None:
+    """Account for every planned message of CAMPAIGN: the states add up to the plan."""
+    project = open_project(root, home)
+    project.campaign(campaign)
+    from campanile.ledger.store import Ledger
+    from campanile.sending.status import status, status_text
+
+    with Ledger.open(project.ledger_path) as ledger:
+        account = status(ledger, _planned(ledger, campaign))
+    if as_json:
+        print_json(account)
+    else:
+        click.echo(status_text(account))
+
+
+@click.command("resolve")
+@click.argument("campaign")
+@project_options
+@click.option("--as", "outcome", type=click.Choice(["accepted", "rejected", "resend"]), required=True, help="What really happened, as you know from the provider.")
+@click.option("--who", required=True, help="Who decides; kept in the ledger.")
+@click.option("--why", required=True, help="From what you know it; kept in the ledger.")
+@click.option("--message", "messages", multiple=True, help="Id of one message; all unknown ones by default.")
+@json_option
+def resolve_command(
+    campaign: str, root: Path, home: Path | None, outcome: str, who: str, why: str, messages: tuple[str, ...], as_json: bool
+) -> None:
+    """Settle hand-overs of CAMPAIGN whose answer was lost, by a person's word."""
+    project = open_project(root, home)
+    project.campaign(campaign)
+    from campanile.ledger.store import Ledger
+    from campanile.sending.resolve import resolve
+
+    with Ledger.open(project.ledger_path) as ledger:
+        settled = resolve(ledger, _planned(ledger, campaign), outcome, who=who, why=why, message_ids=messages)
+    if as_json:
+        print_json({"contract": 1, "campaign": campaign, "settled": settled, "as": outcome})
+    else:
+        click.echo(f"{settled} message(s) settled as {outcome}")
+
+
+@click.command("readout")
+@click.argument("campaign")
+@project_options
+@click.option("--now", "at", help="Read as at this moment, local to the shop; default is now.")
+@json_option
+def readout_command(campaign: str, root: Path, home: Path | None, at: str | None, as_json: bool) -> None:
+    """Read the experiment of CAMPAIGN: can it be trusted, did it work, did it pay. Writes HTML, Markdown, JSON and CSV."""
+    project = open_project(root, home)
+    project.campaign(campaign)
+    from campanile.customers.database import CustomerDatabase
+    from campanile.ledger.store import Ledger
+    from campanile.readout.read import read_out
+    from campanile.report.files import write_readout
+    from campanile.report.jsonable import jsonable
+
+    with CustomerDatabase.open(project) as database, Ledger.open(project.ledger_path) as ledger:
+        readout = read_out(project, campaign, database=database, ledger=ledger, now=moment(at, project))
+    paths = write_readout(readout, project.readouts_dir / campaign)
+    if as_json:
+        print_json(jsonable(readout))
+    else:
+        click.echo(readout.verdict.sentence)
+        click.echo("\n".join(str(path) for path in paths))
+
+
+def _planned(ledger: Ledger, campaign: str) -> PlanRecord:
+    record = ledger.plan(campaign)
+    if record is None:
+        raise CampanileError(f"{campaign} is not planned", f"run `campanile plan {campaign}`")
+    return record

@@ -1,0 +1,48 @@
+"""`campanile import` and `campanile profile`: the customer database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from campanile.cli.options import json_option, moment, open_project, print_json, project_options
+
+
+@click.command("import")
+@project_options
+@json_option
+def import_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Import the shop's files into the customer database.
+
+    The mapping stands in campanile.yaml under `import`. Importing the same file twice changes nothing. Rows that cannot be
+    read are kept in runs/rejects, each with its reason.
+    """
+    project = open_project(root, home)
+    from campanile.customers.database import CustomerDatabase
+    from campanile.customers.importing import import_tables
+
+    with CustomerDatabase.open(project) as database:
+        report = import_tables(project, database)
+    if as_json:
+        print_json({"contract": 1, "tables": report.rows(), "rejected": report.rejected})
+    else:
+        click.echo(report.text())
+
+
+@click.command("profile")
+@project_options
+@click.option("--as-of", "as_of", help="Moment to look from, local to the shop; default is now.")
+@json_option
+def profile_command(root: Path, home: Path | None, as_of: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Refresh RFM, life-cycle stage and reachability of every customer."""
+    project = open_project(root, home)
+    from campanile.customers.database import CustomerDatabase
+    from campanile.customers.profile import refresh_profile
+
+    with CustomerDatabase.open(project) as database:
+        report = refresh_profile(project, database, moment(as_of, project))
+    if as_json:
+        print_json(report.to_json())
+    else:
+        click.echo(report.text())

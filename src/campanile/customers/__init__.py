@@ -1,0 +1,1 @@
+"""The customer database: import, profile, and the relations that campaigns select from."""

@@ -1,0 +1,238 @@
+"""The customer database: one DuckDB file, read through Ibis. Campaigns only read it; the product writes its own schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from campanile import clock
+from campanile.customers import engine
+from campanile.customers.orders import before, valid_lines, valid_orders
+from campanile.customers.tables import (
+    ASSIGNED,
+    BOUGHT,
+    CONTACTED,
+    CUSTOMERS,
+    ORDER,
+    PRODUCT,
+    RETURNED,
+    columns_of,
+    mapping_example,
+    table_names,
+)
+from campanile.errors import CampanileError, did_you_mean
+from campanile.spec.project import Project
+
+if TYPE_CHECKING:
+    from campanile.customers.import_report import TableReport
+
+#: The product's own tables.
+PROFILE = "profile"
+PROFILE_STATE = "profile_state"
+IMPORTS = "imports"
+CONTACTS = "contacts"
+ASSIGNMENTS = "assignments"
+SUPPRESSED = "suppressed"
+
+_OWN: Mapping[str, Mapping[str, str]] = {
+    PROFILE_STATE: {"as_of": "timestamp", "settings": "string"},
+    IMPORTS: {
+        "imported_at": "timestamp", "table": "string", "read": "int64", "skipped": "int64", "rejected": "int64",
+        "duplicates": "int64", "new": "int64", "updated": "int64", "rows": "int64",
+    },
+    CONTACTS: {
+        "message_id": "string", "customer_id": "string", "at": "timestamp", "channel": "string", "campaign": "string",
+        "purpose": "string", "arm": "string",
+    },
+    ASSIGNMENTS: {"customer_id": "string", "at": "timestamp", "campaign": "string", "wave": "string", "arm": "string"},
+    SUPPRESSED: {"channel": "string", "address": "string"},
+}  # fmt: skip
+_HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
+
+
+class CustomerDatabase:
+    """An open customer database. Use as a context manager; one process at a time may write."""
+
+    def __init__(self, backend: Backend, path: Path, *, read_only: bool) -> None:
+        #: Ibis on DuckDB.
+        self.ibis = backend
+        self.path = path
+        self.read_only = read_only
+        self._own = (backend.current_catalog, PRODUCT)
+
+    @classmethod
+    def open(cls, project: Project, *, read_only: bool = False) -> CustomerDatabase:
+        """The customer database of a project; made when there is none.
+
+        Raises:
+            CampanileError: Another process has it open, it is damaged, or there is none to read.
+        """
+        path = project.database_path
+        if read_only and not path.exists():
+            raise CampanileError("there is no customer database yet", "run campanile import first")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        database = cls(engine.connect(path, read_only=read_only), path, read_only=read_only)
+        if not read_only:
+            database._make_own_tables()
+        return database
+
+    def __enter__(self) -> CustomerDatabase:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file, so that other processes may open it."""
+        self.ibis.disconnect()
+
+    def needs_writing(self) -> None:
+        """Raises CampanileError when the database is open for reading only."""
+        if self.read_only:
+            raise CampanileError(f"{self.path.name} is open for reading only", "open it for writing")
+
+    def tables(self) -> frozenset[str]:
+        """The names of the shop's tables that are there."""
+        return frozenset(self.ibis.list_tables()) & frozenset(table_names())
+
+    def table(self, name: str) -> ir.Table:
+        """All rows of a table of the shop.
+
+        Raises:
+            CampanileError: There is no such table; names the lines that would import it.
+        """
+        if name not in table_names():
+            raise CampanileError(f'there is no kind of event "{name}"', did_you_mean(name, table_names()))
+        if name not in self.tables():
+            cure = f"add to campanile.yaml and run campanile import:\n{mapping_example(name)}"
+            raise CampanileError(f'the customer database has no table "{name}"', cure)
+        return self.ibis.table(name)
+
+    def customers(self, as_of: datetime) -> ir.Table:
+        """One row per customer: imported fields and the profile as of that moment; imported values win.
+
+        Raises:
+            CampanileError: No customers were imported, or the profile is of another moment.
+        """
+        customers = self.table(CUSTOMERS)
+        known = self.profile_as_of()
+        if known != as_of:
+            found = f"is as of {clock.iso(known)}" if known else "was never made"
+            raise CampanileError(f"the profile {found}, not {clock.iso(as_of)}", "run campanile profile with --as-of")
+        profile = self.own(PROFILE)
+        joined = customers.left_join(profile, "customer_id")
+        computed = [column for column in profile.columns if column != "customer_id"]
+        return joined.select(
+            *(customers[column] for column in customers.columns if column not in computed),
+            **{column: _override(customers, profile, column) for column in computed},
+        )
+
+    def events(self, kind: str, as_of: datetime) -> ir.Table:
+        """The events of one kind before a moment: customer_id, at (naive UTC) and the event's fields.
+
+        Orders and bought lines are valid ones only; contacted and assigned include what the product did itself.
+
+        Raises:
+            CampanileError: The shop has no such table.
+        """
+        if kind in _HISTORY:
+            return before(self._with_own_history(kind), as_of)
+        rows = before(self.table(kind), as_of)
+        if kind == ORDER:
+            return self._valid(rows, as_of).drop("net")
+        if kind == BOUGHT and ORDER in self.tables():
+            return valid_lines(rows, self._valid(before(self.table(ORDER), as_of), as_of))
+        return rows
+
+    def net_orders(self, as_of: datetime) -> ir.Table:
+        """Valid orders before a moment with `net`, their amount less what had come back by then, in minor units."""
+        return self._valid(before(self.table(ORDER), as_of), as_of)
+
+    def _valid(self, orders: ir.Table, as_of: datetime) -> ir.Table:
+        return valid_orders(orders, before(self.table(RETURNED), as_of) if RETURNED in self.tables() else None)
+
+    def _with_own_history(self, kind: str) -> ir.Table:
+        fields = {column: self._history_type(kind, column) for column in ("customer_id", "at", *columns_of(kind))}
+        parts = [self.own(_HISTORY[kind])]
+        if kind in self.tables():
+            parts.append(self.table(kind))
+            fields |= dict(parts[-1].schema().items())
+        shaped = [
+            part.select(**{
+                column: part[column].cast(type_) if column in part.columns else ibis.null(type_)
+                for column, type_ in fields.items()
+            })
+            for part in parts
+        ]
+        return ibis.union(*shaped) if len(shaped) > 1 else shaped[0]
+
+    def _history_type(self, kind: str, column: str) -> str:
+        return _OWN[_HISTORY[kind]].get(column, "string")
+
+    def own(self, name: str) -> ir.Table:
+        """One of the product's own tables; empty when a database that is only read has none yet."""
+        if self._has_own(name):
+            return self.ibis.table(name, database=self._own)
+        return ibis.memtable([], schema=ibis.schema(_OWN[name]))
+
+    def _has_own(self, name: str) -> bool:
+        schemas = self.ibis.list_databases(catalog=self._own[0])
+        return PRODUCT in schemas and name in self.ibis.list_tables(database=self._own)
+
+    def store_own(self, name: str, relation: ir.Table) -> ir.Table:
+        """One of the product's own tables, now with these rows instead of what it held."""
+        return engine.store(self.ibis, name, relation, database=self._own)
+
+    def append_own(self, name: str, relation: ir.Table) -> None:
+        """Adds rows to one of the product's own tables, by column name."""
+        self.ibis.insert(name, relation, database=self._own)
+
+    def _make_own_tables(self) -> None:
+        with engine.engine_errors(self.path):
+            if PRODUCT not in self.ibis.list_databases(catalog=self._own[0]):
+                self.ibis.create_database(PRODUCT)
+            for name, columns in _OWN.items():
+                if not self._has_own(name):
+                    self.ibis.create_table(name, schema=ibis.schema(columns), database=self._own)
+
+    def profile_as_of(self, settings: str | None = None) -> datetime | None:
+        """The moment the profile is of, in UTC; None when there is none, or it was made with other settings."""
+        found = self.own(PROFILE_STATE).to_pyarrow().to_pylist()
+        if not found or (settings is not None and found[0]["settings"] != settings):
+            return None
+        moment: datetime = found[0]["as_of"]
+        return moment.replace(tzinfo=UTC)
+
+    def note_profile(self, states: Iterable[Mapping[str, object]]) -> None:
+        """Remembers what the profile is of; nothing at all says that it must be made again."""
+        self.store_own(PROFILE_STATE, ibis.memtable(list(states), schema=ibis.schema(_OWN[PROFILE_STATE])))
+
+    def note_import(self, at: datetime, reports: Sequence[TableReport]) -> None:
+        """Logs an import; when it changed anything the profile must be made again."""
+        rows = [
+            {
+                "imported_at": at.replace(tzinfo=None), "table": report.table, "read": report.read,
+                "skipped": report.skipped, "rejected": sum(report.rejected.values()), "duplicates": report.duplicates,
+                "new": report.new, "updated": report.updated, "rows": report.rows,
+            }
+            for report in reports
+        ]  # fmt: skip
+        if rows:
+            self.append_own(IMPORTS, ibis.memtable(rows, schema=ibis.schema(_OWN[IMPORTS])))
+        if any(report.new or report.updated for report in reports):
+            self.note_profile(())
+
+
+def _override(customers: ir.Table, profile: ir.Table, column: str) -> ir.Value:
+    if column not in customers.columns:
+        return profile[column]
+    return ibis.coalesce(customers[column], profile[column])

@@ -1,0 +1,114 @@
+"""What the product itself did to customers, beside what the shop imported: hand-overs and assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import ibis
+
+from campanile.customers import engine
+from campanile.customers.database import ASSIGNMENTS, CONTACTS, SUPPRESSED, CustomerDatabase
+
+_CHUNK = 50_000
+_MARKETING = "marketing"
+
+
+class HandOver(Protocol):
+    """A message that a provider took, as the ledger tells it."""
+
+    @property
+    def message_id(self) -> str: ...  # noqa: D102
+    @property
+    def customer_id(self) -> str: ...  # noqa: D102
+    @property
+    def channel(self) -> str: ...  # noqa: D102
+    @property
+    def campaign(self) -> str: ...  # noqa: D102
+    @property
+    def arm(self) -> str: ...  # noqa: D102
+    @property
+    def at(self) -> datetime: ...  # noqa: D102
+
+
+def last_contact(database: CustomerDatabase) -> datetime | None:
+    """When the newest hand-over that the customer database knows of was made; what came before need not be read again."""
+    newest: datetime | None = database.own(CONTACTS)["at"].max().to_pyarrow().as_py()
+    return newest.replace(tzinfo=UTC) if newest else None
+
+
+def sync_history(database: CustomerDatabase, contacts: Iterable[HandOver]) -> int:
+    """Adds accepted hand-overs to the `contacted` events; returns how many were new. A message counts once, however often it comes.
+
+    Args:
+        database: Open for writing.
+        contacts: As `Ledger.contacts` gives them; streamed.
+    """
+    database.needs_writing()
+    added = 0
+    with engine.engine_errors(database.path), engine.transaction(database.ibis):
+        for chunk in _chunks(contacts):
+            rows = ibis.memtable(list(chunk.values()), schema=database.own(CONTACTS).schema())
+            new = rows.anti_join(database.own(CONTACTS), "message_id")
+            added += int(new.count().execute())
+            database.append_own(CONTACTS, new)
+    return added
+
+
+def _chunks(contacts: Iterable[HandOver]) -> Iterator[dict[str, dict[str, object]]]:
+    source = iter(contacts)
+    while chunk := list(islice(source, _CHUNK)):
+        yield {contact.message_id: _row(contact) for contact in chunk}
+
+
+def _row(contact: HandOver) -> dict[str, object]:
+    at = contact.at.astimezone(UTC) if contact.at.tzinfo else contact.at
+    return {
+        "message_id": contact.message_id,
+        "customer_id": contact.customer_id,
+        "at": at.replace(tzinfo=None),
+        "channel": contact.channel,
+        "campaign": contact.campaign,
+        "purpose": _MARKETING,
+        "arm": contact.arm,
+    }
+
+
+def sync_suppressions(database: CustomerDatabase, suppressed: Iterable[tuple[str, str]]) -> None:
+    """Replaces what the customer database knows of suppressed addresses, so that a selection leaves them out.
+
+    Args:
+        database: Open for writing.
+        suppressed: Channel and address, written as the ledger compares them.
+    """
+    database.needs_writing()
+    rows = [{"channel": channel, "address": address} for channel, address in suppressed]
+    with engine.engine_errors(database.path):
+        database.store_own(SUPPRESSED, ibis.memtable(rows, schema=database.own(SUPPRESSED).schema()))
+
+
+def record_assignment(database: CustomerDatabase, snapshot: Path, *, campaign: str, wave: str, at: datetime) -> int:
+    """Adds the customers of a snapshot, control included, to the `assigned` events; returns how many were new.
+
+    Args:
+        database: Open for writing.
+        snapshot: Parquet with customer_id and arm.
+        campaign: Name of the campaign.
+        wave: Its wave; a customer is assigned once per campaign and wave.
+        at: When they were assigned; aware.
+    """
+    database.needs_writing()
+    with engine.engine_errors(database.path), engine.transaction(database.ibis):
+        known = database.own(ASSIGNMENTS)
+        known = known.filter(known.campaign == campaign, known.wave == wave)
+        rows = engine.read_columns(database.ibis, snapshot, name="campanile_snapshot")
+        moment = ibis.timestamp(at.astimezone(UTC).replace(tzinfo=None))
+        new = rows.anti_join(known, "customer_id").select(
+            "customer_id", at=moment, campaign=ibis.literal(campaign), wave=ibis.literal(wave), arm=rows.arm
+        )
+        added = int(new.count().execute())
+        database.append_own(ASSIGNMENTS, new)
+    return added

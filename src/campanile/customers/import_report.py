@@ -1,0 +1,75 @@
+"""What an import came to, table by table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """One table: `read` rows are skipped, rejected, repeated or kept; kept rows are new, updated or known already."""
+
+    table: str
+    files: tuple[str, ...]
+    #: Rows and unreadable lines of all files.
+    read: int
+    #: Left out by `rows`.
+    skipped: int
+    #: Refused, by reason; they are listed in the rejects folder.
+    rejected: Mapping[str, int]
+    #: Came again in the same import, whole or by their key.
+    duplicates: int
+    new: int
+    updated: int
+    #: Already there, the same.
+    known: int
+    #: Rows of the table after the import.
+    rows: int
+    #: Where the rejects are listed; None when there are none.
+    rejects: Path | None = None
+
+    @property
+    def kept(self) -> int:
+        """Rows of this import that stand in the table now."""
+        return self.new + self.updated + self.known
+
+    def lines(self) -> list[str]:
+        """The report as lines of text.
+
+        >>> print(*TableReport("order", ("a.csv",), 5, 1, {"no date": 1}, 0, 2, 0, 1, 9).lines(), sep="\\n")
+        order: 5 read, 3 kept (2 new, 0 updated, 1 known already); 9 rows now
+          1 skipped by rows
+          1 rejected: no date
+        """
+        kept = f"{self.kept:,} kept ({self.new:,} new, {self.updated:,} updated, {self.known:,} known already)"
+        lines = [f"{self.table}: {self.read:,} read, {kept}; {self.rows:,} rows now"]
+        if self.skipped:
+            lines.append(f"  {self.skipped:,} skipped by rows")
+        if self.duplicates:
+            lines.append(f"  {self.duplicates:,} came more than once")
+        lines += [f"  {count:,} rejected: {reason}" for reason, count in self.rejected.items()]
+        if self.rejects:
+            lines.append(f"  rejects are listed in {self.rejects}")
+        return lines
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import came to."""
+
+    tables: tuple[TableReport, ...] = field(default_factory=tuple)
+
+    def table(self, name: str) -> TableReport:
+        """The report of one table."""
+        return next(report for report in self.tables if report.table == name)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the customer database is another one than before."""
+        return any(report.new or report.updated for report in self.tables)
+
+    def text(self) -> str:
+        """The report for people."""
+        return "\n".join(line for report in self.tables for line in report.lines())

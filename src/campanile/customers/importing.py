@@ -1,0 +1,153 @@
+"""The shop's files into the customer database: one transaction, so after an error nothing is half there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from campanile import clock
+from campanile.customers import engine, rejects
+from campanile.customers.cells import Setting
+from campanile.customers.database import CustomerDatabase
+from campanile.customers.import_report import ImportReport, TableReport
+from campanile.customers.merge import Merged, merge
+from campanile.customers.sources import TableImport, plan_imports
+from campanile.customers.staging import FILE_STRIDE, ORDINAL, REASON, SKIPPED, VALUE, Stage, Staged
+from campanile.customers.tables import BOUGHT, ORDER
+from campanile.errors import CampanileError
+from campanile.spec.project import Project
+
+Progress = Callable[[int, int], None]
+
+
+def import_tables(project: Project, database: CustomerDatabase, *, progress: Progress | None = None) -> ImportReport:
+    """What came of importing every file that campanile.yaml maps. Importing the same files again changes nothing.
+
+    Args:
+        project: Its settings say what to import.
+        database: Open for writing.
+        progress: Called with the number of files read and the number of all files.
+
+    Raises:
+        ProblemsError: Every missing file and column; nothing was read.
+        CampanileError: Nothing is mapped, or the database is open read-only.
+    """
+    database.needs_writing()
+    jobs = plan_imports(project)
+    setting = Setting(project.zone, project.currency, clock.now())
+    with engine.engine_errors(database.path), _stage(database, setting) as stage:
+        try:
+            _read_files(stage, jobs, progress)
+            with engine.transaction(database.ibis):
+                reports = [_merge(database.ibis, job, stage.staged(job)) for job in jobs]
+                reports += _derive(project, database.ibis)
+                database.note_import(setting.now, reports)
+            return ImportReport(tuple(_with_rejects(database.ibis, reports, jobs, project.rejects_dir)))
+        finally:
+            for job in jobs:
+                stage.drop(job)
+
+
+@contextmanager
+def _stage(database: CustomerDatabase, setting: Setting) -> Iterator[Stage]:
+    """A place beside the database, so that personal data stays there."""
+    with tempfile.TemporaryDirectory(dir=database.path.parent, prefix=".import-") as scratch:
+        yield Stage(database.ibis, setting, Path(scratch))
+
+
+def _read_files(stage: Stage, jobs: Sequence[TableImport], progress: Progress | None) -> None:
+    total = sum(len(job.sources) for job in jobs)
+    done = 0
+    for job in jobs:
+        for _ in stage.read(job):
+            done += 1
+            if progress:
+                progress(done, total)
+
+
+def _merge(backend: Backend, job: TableImport, staged: Staged) -> TableReport:
+    rows = staged.rows
+    counts = rows.aggregate(read=rows.count(), skipped=rows[SKIPPED].sum()).to_pyarrow().to_pylist()[0]
+    refused = rows.filter(~rows[SKIPPED], rows[REASON].notnull())
+    rejects.add(backend, job.table, _placed(refused, job))
+    kept = rows.filter(~rows[SKIPPED], rows[REASON].isnull()).drop(SKIPPED, REASON, VALUE)
+    merged = merge(backend, job.table, kept, job.key)
+    by_reason = rejects.by_reason(backend, job.table)
+    read, skipped = counts["read"] + staged.unreadable, counts["skipped"] or 0
+    return _report(
+        backend, job.table, merged, files=tuple(source.label for source in job.sources),
+        read=read, skipped=skipped, rejected=by_reason,
+        duplicates=read - skipped - sum(by_reason.values()) - merged.rows,
+    )  # fmt: skip
+
+
+def _report(backend: Backend, table: str, merged: Merged, **counts: object) -> TableReport:
+    known = merged.rows - merged.new - merged.updated
+    rows = int(backend.table(table).count().execute())
+    return TableReport(table=table, new=merged.new, updated=merged.updated, known=known, rows=rows, **counts)
+
+
+def _placed(refused: ir.Table, job: TableImport) -> ir.Table:
+    """Refused rows with the file they stand in and their number there, the header not counted."""
+    files = [(index, source.label) for index, source in enumerate(job.sources)]
+    number = refused[ORDINAL] // ibis.literal(FILE_STRIDE)
+    return refused.select(
+        file=ibis.cases(*((number == index, label) for index, label in files)),
+        row=refused[ORDINAL] % ibis.literal(FILE_STRIDE),
+        reason=refused[REASON],
+        value=refused[VALUE],
+    )
+
+
+def _derive(project: Project, backend: Backend) -> list[TableReport]:
+    """Orders made of order lines, where the mapping says so."""
+    mapping = project.settings.imports.get(ORDER)
+    if mapping is None or mapping.derive is None:
+        return []
+    lines = backend.table(BOUGHT)
+    merged = merge(backend, ORDER, orders_of_lines(lines), ["order_id"])
+    read = int(lines.count().execute())
+    return [_report(backend, ORDER, merged, files=(), read=merged.rows, skipped=0, rejected={}, duplicates=0)] if read else []
+
+
+def orders_of_lines(lines: ir.Table) -> ir.Table:
+    """One order for each order_id: when its first line was bought, for how much, how many pieces and different things.
+
+    Raises:
+        CampanileError: Without order_id, or without an amount.
+    """
+    if "order_id" not in lines.columns:
+        raise CampanileError("orders are derived from bought, which has no order_id", "map order_id in import: bought")
+    grouped = lines.filter(lines.order_id.notnull()).group_by("order_id")
+    columns = {"customer_id": lines.customer_id.min(), "at": lines["at"].min(), "amount": _amount(lines).sum()}
+    if "qty" in lines.columns:
+        columns["items"] = lines.qty.sum()
+    if "sku" in lines.columns:
+        columns["skus"] = lines.sku.nunique()
+    return grouped.agg(**columns)
+
+
+def _amount(lines: ir.Table) -> ir.IntegerValue:
+    if "amount" in lines.columns:
+        return lines.amount
+    if {"unit_price", "qty"} <= set(lines.columns):
+        return (lines.unit_price * lines.qty).round().cast("int64")
+    raise CampanileError("orders are derived from bought, which has no amount", "map amount in import: bought")
+
+
+def _with_rejects(
+    backend: Backend, reports: Sequence[TableReport], jobs: Sequence[TableImport], folder: Path
+) -> Iterator[TableReport]:
+    """The reports, each with the file that lists what was refused."""
+    imported = {job.table for job in jobs}
+    for report in reports:
+        listed = rejects.write(backend, report.table, folder) if report.table in imported else None
+        yield replace(report, rejects=listed)
+

@@ -1,0 +1,124 @@
+"""Staged rows become part of a table: each row once, however often and in however many files it comes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from campanile.customers import engine
+from campanile.customers.staging import ORDINAL
+from campanile.customers.tables import clustering
+
+_UNIQUE = "campanile_unique"
+#: Whole numbers are exact in a double up to here.
+_EXACT = 2**53
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What merging came to: `rows` distinct rows came in, of which some are new and some differ from what was known."""
+
+    rows: int
+    new: int
+    updated: int
+
+
+def merge(backend: Backend, table: str, incoming: ir.Table, key: Sequence[str]) -> Merged:
+    """Merges rows into a table, which is made when there is none, and keeps it clustered by customer.
+
+    Args:
+        backend: The open database, inside a transaction.
+        table: Name of the table.
+        incoming: Typed rows; with `__ordinal` the highest of several rows with the same key wins.
+        key: What makes a row the same row; empty for all columns. Columns that the incoming rows lack keep their values.
+    """
+    unique = engine.store(backend, _UNIQUE, _whole_numbers(_once(incoming, key)), temp=True)
+    known = backend.table(table) if table in backend.list_tables() else None
+    if known is None:
+        merged, result = unique, _count_new(unique)
+    elif key:
+        merged, result = _by_key(known, unique, key)
+    else:
+        merged, result = _by_content(known, unique)
+    if known is None or result.new or result.updated or set(merged.columns) != set(known.columns):
+        engine.store(backend, table, merged.order_by(clustering(table, merged.columns)))
+    backend.drop_table(_UNIQUE)
+    return result
+
+
+def _count_new(unique: ir.Table) -> Merged:
+    rows = int(unique.count().execute())
+    return Merged(rows, rows, 0)
+
+
+def _once(incoming: ir.Table, key: Sequence[str]) -> ir.Table:
+    """Each row once, without its ordinal."""
+    columns = [column for column in incoming.columns if column != ORDINAL]
+    if not key:
+        return incoming.select(columns).distinct()
+    if ORDINAL not in incoming.columns:
+        return incoming
+    last = incoming.group_by(key).agg(last=incoming[ORDINAL].max())
+    return incoming.semi_join(last, incoming[ORDINAL] == last["last"]).select(columns)
+
+
+def _whole_numbers(rows: ir.Table) -> ir.Table:
+    """The rows with every column of floats that holds whole numbers only as integers, so that 1200 points print as 1200."""
+    floats = [column for column, type_ in rows.schema().items() if type_.is_floating()]
+    if not floats:
+        return rows
+    whole = {
+        column: ((rows[column] == rows[column].floor()) & (rows[column].abs() < _EXACT)).all().fill_null(True)
+        for column in floats
+    }
+    found = rows.aggregate(**whole).to_pyarrow().to_pylist()[0]
+    return rows.cast({column: "int64" for column in floats if found[column]})
+
+
+def _by_key(known: ir.Table, unique: ir.Table, key: Sequence[str]) -> tuple[ir.Table, Merged]:
+    """Rows with a known key replace the known row, except in columns that they lack."""
+    common = [column for column in unique.columns if column in known.columns]
+    before = known.rename({f"before_{column}": column for column in known.columns})
+    pairs = unique.left_join(before, [unique[column].identical_to(before[f"before_{column}"]) for column in key])
+    is_new = pairs[f"before_{key[0]}"].isnull()
+    changed = [~pairs[column].identical_to(pairs[f"before_{column}"]) for column in common]
+    changed += [pairs[column].notnull() for column in unique.columns if column not in common]
+    differs = functools.reduce(lambda left, right: left | right, changed)
+    counts = pairs.aggregate(new=is_new.sum(), updated=(~is_new & differs).sum()).to_pyarrow().to_pylist()[0]
+    result = Merged(int(unique.count().execute()), counts["new"] or 0, counts["updated"] or 0)
+
+    lacking = {column: pairs[f"before_{column}"] for column in known.columns if column not in common}
+    untouched = known.anti_join(unique, [known[column].identical_to(unique[column]) for column in key])
+    return _together(untouched, pairs.select(*unique.columns, **lacking)), result
+
+
+def _by_content(known: ir.Table, unique: ir.Table) -> tuple[ir.Table, Merged]:
+    """Rows are the same when all columns are; where the columns of the table have changed, all that both have."""
+    common = [column for column in unique.columns if column in known.columns]
+    if len(common) < len(unique.columns) or len(common) < len(known.columns):
+        return _by_key(known, unique, common)
+    merged = _together(known, unique, distinct=True)
+    new = int(merged.count().execute()) - int(known.count().execute())
+    return merged, Merged(int(unique.count().execute()), new, 0)
+
+
+def _together(known: ir.Table, incoming: ir.Table, *, distinct: bool = False) -> ir.Table:
+    """The rows of both, with the columns of both and types that hold both."""
+    types = {**known.schema(), **incoming.schema()}
+    for column in set(known.columns) & set(incoming.columns):
+        if known.schema()[column].is_floating():
+            types[column] = known.schema()[column]
+    return ibis.union(_shaped(known, types), _shaped(incoming, types), distinct=distinct)
+
+
+def _shaped(rows: ir.Table, types: Mapping[str, dt.DataType]) -> ir.Table:
+    return rows.select(**{
+        column: rows[column].cast(type_) if column in rows.columns else ibis.null(type_)
+        for column, type_ in types.items()
+    })

@@ -1,0 +1,70 @@
+"""What a plan is made of, as plain JSON values, and the fingerprint over it.
+
+The fingerprint decides whether today's files are still the ones that were planned. Comments, order of keys and layout do
+not change it; a word of a template does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from campanile.spec.loader import FileReport, load_document
+from campanile.spec.project import Project
+
+
+def frozen_spec(project: Project, campaign: str) -> dict[str, Any]:
+    """Campaign, experiment, segments, economics and templates as committed now.
+
+    Keys: `campaign`, `experiment` (None without one), `segments`, `economics`, `templates` (file name → sha256).
+    """
+    spec = project.campaign(campaign)
+    economics = project.settings.economics
+    return {
+        "campaign": _data(project.root, f"campaigns/{campaign}.yaml"),
+        "experiment": _data(project.root, f"experiments/{campaign}.yaml") if spec.measured else None,
+        "segments": _data(project.root, "segments.yaml") if project.segments else None,
+        "economics": {
+            "margin_rate": float(economics.margin_rate),
+            "cost_per_message": {medium: float(cost) for medium, cost in sorted(economics.cost_per_message.items())},
+        },
+        "templates": _templates(project.root, {spec.channel.message, *map(spec.message_for, spec.arms)}),
+    }
+
+
+def fingerprint(spec: Mapping[str, Any]) -> str:
+    """sha256 over the canonical JSON of a frozen spec, as hex.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    """
+    canonical = json.dumps(spec, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _data(root: Path, name: str) -> Any:  # noqa: ANN401 - whatever the file holds, already checked
+    path = root / name
+    if not path.exists():
+        return None
+    document = load_document(path, root, FileReport(name))
+    return _plain(document.data) if document else None
+
+
+def _plain(value: object) -> object:
+    """The value with decimals as numbers that JSON knows."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _templates(root: Path, names: set[str]) -> dict[str, str]:
+    """sha256 by file of the named templates and of the layouts they may extend."""
+    folder = root / "templates"
+    files = [*folder.glob("_*.j2"), *(path for name in names for path in folder.glob(f"{name}.*.j2"))]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}

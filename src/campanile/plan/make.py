@@ -1,0 +1,250 @@
+"""Makes the plan of one wave: select, split, write the snapshot, check every message, register all of it at once.
+
+Reads the customer database and the project. Returns a frozen `Plan`. Sends nothing, and leaves nothing half-done: until the
+last step, one transaction of the ledger, there is no plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import ibis.expr.types as ir
+
+from campanile import clock
+from campanile.audience.select import Audience, select
+from campanile.customers.database import CustomerDatabase
+from campanile.customers.engine import batches, parquet_rows
+from campanile.customers.profile import ensure_profile
+from campanile.design.assign import assign
+from campanile.errors import CampanileError
+from campanile.events import CONTROL, MessageState, PlannedMessage
+from campanile.ledger.records import PlanRecord
+from campanile.ledger.store import Ledger
+from campanile.messages.check import RenderCheck, check_all
+from campanile.messages.context import freeze
+from campanile.messages.render import CampaignMessages, open_messages
+from campanile.plan.freeze import fingerprint, frozen_spec
+from campanile.plan.past import sync_past
+from campanile.plan.snapshot import remove_drafts, snapshot_relation, write_snapshot
+from campanile.plan.strength import strength_of
+from campanile.plan.types import Left, Load, Plan, from_summary, summary
+from campanile.plan.weigh import weigh
+from campanile.spec.campaign import CampaignSpec
+from campanile.spec.project import Project
+from campanile.spec.vocabulary import load_vocabulary
+
+#: Messages in one batch: what one Prefect task sends.
+BATCH = 5_000
+#: A campaign with one date has one wave.
+WAVE = "1"
+STEP = "message"
+#: Where a medium's address stands in the customer table.
+ADDRESS = {"email": "email", "sms": "phone"}
+
+Progress = Callable[[int, int], None]
+
+
+def make_plan(
+    project: Project,
+    campaign: str,
+    as_of: datetime,
+    *,
+    database: CustomerDatabase,
+    ledger: Ledger,
+    progress: Progress = lambda _done, _total: None,
+) -> Plan:
+    """The frozen plan of the campaign's wave; the one already begun, unchanged, when sending has begun.
+
+    Args:
+        project: What is committed.
+        campaign: Name of the campaign.
+        as_of: Aware moment; nothing later is seen.
+        database: The shop's customers.
+        ledger: Where the plan is registered.
+        progress: Told (messages checked, messages in all).
+
+    Raises:
+        CampanileError: Nobody is left, a message cannot be rendered, or a store fails. Nothing is registered then.
+    """
+    spec = project.campaign(campaign)
+    known = stored_plan(ledger, campaign)
+    if known is not None and known.begun:
+        return known
+    sync_past(project, database, ledger)
+    ensure_profile(project, database, as_of)
+    work = _Work(project, spec, as_of, database, ledger)
+    audience = select(spec.target, database, as_of, project=project, medium=spec.channel.use)
+    path, digest, arms = work.split(audience)
+    messages = open_messages(project, campaign, columns=audience.eligible.columns)
+    check = work.check(path, messages, arms=arms, progress=progress)
+    waterfall = tuple(Left(step.line, step.text, step.left, step.lost) for step in audience.waterfall())
+    return work.register(path, digest, arms=arms, waterfall=waterfall, check=check, messages=messages)
+
+
+def stored_plan(ledger: Ledger, campaign: str, wave: str | None = None) -> Plan | None:
+    """The plan as the ledger keeps it; None when the campaign was never planned."""
+    record = ledger.plan(campaign, wave)
+    if record is None:
+        return None
+    tally = ledger.tally(record.plan_id)
+    begun = record.state != "planned" or tally[MessageState.DUE] + tally[MessageState.HELD] < tally.planned
+    return from_summary(record, begun=begun)
+
+
+def message_id(campaign: str, wave: str, step: str, customer_id: str) -> str:
+    """The id of a message: 32 hex digits, the same however often it is planned.
+
+    >>> len(message_id("winback", "1", "message", "C1")), message_id("a", "1", "m", "C1") == message_id("a", "1", "m", "C1")
+    (32, True)
+    """
+    return hashlib.sha256("\x1f".join((campaign, wave, step, customer_id)).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One planning: what every step of it needs."""
+
+    project: Project
+    spec: CampaignSpec
+    as_of: datetime
+    database: CustomerDatabase
+    ledger: Ledger
+
+    @property
+    def folder(self) -> Path:
+        return self.project.snapshots_dir / self.spec.name
+
+    def split(self, audience: Audience) -> tuple[Path, str, dict[str, int]]:
+        """Path and sha256 of the written snapshot, and the size of each arm in the order of the split."""
+        if audience.size == 0:
+            raise CampanileError(f"nobody is left for {self.spec.name}", "run `campanile plan` with a wider target; the waterfall shows who goes where")
+        experiment = self.project.experiment(self.spec.name)
+        shares = experiment.split if experiment else {"treatment": Decimal(1)}
+        strata = experiment.stratify if experiment else ()
+        window = experiment.primary.window if experiment else clock.Duration(days=30)
+        assigned = assign(audience.eligible, split=shares, stratify=strata, salt=f"{self.spec.name}:{WAVE}")
+        relation = snapshot_relation(
+            assigned, self.database, project=self.project, timing=self.spec.timing, before=(window.before(self.as_of), self.as_of)
+        )
+        keep = ("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue", *strata)
+        path, digest = write_snapshot(self.database, relation, self.folder, keep)
+        counted = parquet_rows(self.database, path)["arm"].value_counts(name="n").to_pyarrow().to_pylist()
+        sizes = {row["arm"]: row["n"] for row in counted}
+        return path, digest, {arm: sizes.get(arm, 0) for arm in shares}
+
+    def check(self, path: Path, messages: CampaignMessages, *, arms: dict[str, int], progress: Progress) -> RenderCheck:
+        """What rendering everybody came to; CampanileError when one message cannot be rendered."""
+        total = sum(size for arm, size in arms.items() if arm != CONTROL)
+        planned = _told(self.messages(path, messages.variables), total, progress)
+        check = check_all(messages.as_samples().render, planned)
+        check.raise_for_failures()
+        return check
+
+    def messages(self, path: Path, fields: Collection[str]) -> Iterator[PlannedMessage]:
+        """Every message of the snapshot, in the order of customer ids; streamed."""
+        rows = _recipients(self.database, path, self.as_of, fields={*fields, ADDRESS[self.spec.channel.use]})
+        vocabulary = load_vocabulary()
+        money = {name for name, kind in vocabulary.fields.items() if kind == "money"}
+        frozen = partial(freeze, fields=sorted(fields), money=money, currency=self.project.currency)
+        number = 0
+        for batch in batches(self.database, rows):
+            for row in batch.to_pylist():
+                yield self.message(row, frozen(row), number // BATCH)
+                number += 1
+
+    def message(self, row: dict[str, object], variables: dict[str, object], batch: int) -> PlannedMessage:
+        """The planned message of one recipient."""
+        due_at = row["due_at"]
+        assert isinstance(due_at, datetime)
+        due = due_at.replace(tzinfo=UTC)
+        customer, medium = str(row["customer_id"]), self.spec.channel.use
+        return PlannedMessage(
+            message_id=message_id(self.spec.name, WAVE, STEP, customer),
+            customer_id=customer,
+            arm=str(row["arm"]),
+            step=STEP,
+            channel=medium,
+            address=str(row[ADDRESS[medium]]),
+            variables=variables,
+            due_at=due,
+            expires_at=self.spec.timing.deadline.after(due),
+            zone=str(row.get("timezone") or self.project.zone.key),
+            batch=batch,
+        )
+
+    def register(
+        self, path: Path, digest: str, *, arms: dict[str, int], waterfall: tuple[Left, ...], check: RenderCheck, messages: CampaignMessages
+    ) -> Plan:
+        """The plan, now in the ledger with all of its messages."""
+        frozen = frozen_spec(self.project, self.spec.name)
+        print_ = fingerprint(frozen)
+        experiment = self.project.experiment(self.spec.name)
+        strength = strength_of(experiment, arms) if experiment else None
+        identity = f"{self.spec.name}:{WAVE}:{print_}:{digest}:{clock.iso(self.as_of)}"
+        draft = Plan(
+            plan_id=hashlib.sha256(identity.encode()).hexdigest()[:16],
+            campaign=self.spec.name,
+            wave=WAVE,
+            as_of=self.as_of,
+            fingerprint=print_,
+            snapshot=path.relative_to(self.project.home).as_posix(),
+            audience=sum(arms.values()),
+            arms=arms,
+            waterfall=waterfall,
+            strength=strength,
+            load=_load(self.project, self.spec, check),
+            currency=self.project.currency.code,
+            problems=weigh(arms, strength, check),
+        )
+        record = _record(draft, frozen, digest)
+        self.ledger.register(record, self.messages(path, messages.variables))
+        remove_drafts(self.folder, {path.name})
+        return draft
+
+
+def _recipients(database: CustomerDatabase, snapshot: Path, as_of: datetime, *, fields: Collection[str]) -> ir.Table:
+    """Everybody who gets a message, with address, zone and what the templates read, ordered by customer id."""
+    units = parquet_rows(database, snapshot)
+    treated = units.filter(units["arm"] != CONTROL).select("customer_id", "arm", "due_at")
+    customers = database.customers(as_of)
+    wanted = sorted({*fields, "timezone"} & set(customers.columns) - {"customer_id"})
+    return treated.inner_join(customers.select("customer_id", *wanted), "customer_id").order_by("customer_id")
+
+
+def _told(messages: Iterator[PlannedMessage], total: int, progress: Progress) -> Iterator[PlannedMessage]:
+    for number, message in enumerate(messages, 1):
+        yield message
+        if number % 500 == 0 or number == total:
+            progress(number, total)
+
+
+def _load(project: Project, spec: CampaignSpec, check: RenderCheck) -> Load:
+    """What will be sent and what it costs in minor units."""
+    each = spec.costs.per_message
+    if each is None:
+        each = project.settings.economics.cost_per_message.get(spec.channel.use, Decimal(0))
+    units = check.segments_total if spec.channel.use == "sms" else check.messages
+    cost = project.currency.minor(each * units + spec.costs.fixed)
+    return Load(check.messages, check.segments_total, check.bytes_max, cost)
+
+
+def _record(plan: Plan, frozen: dict[str, object], digest: str) -> PlanRecord:
+    return PlanRecord(
+        plan_id=plan.plan_id,
+        campaign=plan.campaign,
+        wave=plan.wave,
+        as_of=plan.as_of,
+        created_at=clock.now(),
+        fingerprint=plan.fingerprint,
+        spec=json.loads(json.dumps({**frozen, "summary": summary(plan)})),
+        snapshot=plan.snapshot,
+        snapshot_sha256=digest,
+        arms=plan.arms,
+    )

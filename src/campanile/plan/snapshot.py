@@ -1,0 +1,108 @@
+"""The assignment of one wave, written down once: who is in which arm, from when their clock runs, what they did before.
+
+Returns a Parquet file without contact data. Never half-written: it is flushed under another name, then renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import ibis
+import ibis.expr.types as ir
+
+from campanile import clock
+from campanile.customers.database import CustomerDatabase
+from campanile.customers.engine import write_parquet
+from campanile.errors import CampanileError
+from campanile.spec.campaign import Timing
+from campanile.spec.project import Project
+
+
+def snapshot_relation(
+    assigned: ir.Table, database: CustomerDatabase, *, project: Project, timing: Timing, before: tuple[datetime, datetime]
+) -> ir.Table:
+    """One row per assigned unit: customer_id, arm, stratum, due_at (naive UTC), pre_orders, pre_revenue, and strata columns.
+
+    Args:
+        assigned: Units with arm and stratum.
+        database: Where earlier orders are.
+        project: Gives the shop's time zone.
+        timing: Gives day, hour and clock.
+        before: Half-open span of the orders that count as `pre_…`; of the conversion window's length, ending at as-of.
+    """
+    earlier = _earlier_orders(database, *before)
+    joined = assigned.left_join(earlier, "customer_id").drop("customer_id_right")
+    return joined.mutate(
+        due_at=_due_at(joined, timing, project.zone),
+        pre_orders=joined["pre_orders"].coalesce(0),
+        pre_revenue=joined["pre_revenue"].coalesce(0),
+    )
+
+
+def _earlier_orders(database: CustomerDatabase, since: datetime, until: datetime) -> ir.Table:
+    if "order" not in database.tables():
+        return ibis.memtable(
+            [], schema={"customer_id": "string", "pre_orders": "int64", "pre_revenue": "int64"}
+        )
+    orders = database.events("order", until)
+    recent = orders.filter(orders["at"] >= since.astimezone(UTC).replace(tzinfo=None))
+    return recent.group_by("customer_id").aggregate(
+        pre_orders=recent.count().cast("int64"), pre_revenue=recent["amount"].sum().cast("int64")
+    )
+
+
+def _due_at(units: ir.Table, timing: Timing, shop: ZoneInfo) -> ir.TimestampValue:
+    """When each unit's message is due, control included; naive UTC."""
+    if timing.clock == "shop" or "timezone" not in units.columns:
+        return _literal(timing, shop)
+    names = units.select("timezone").distinct().execute()["timezone"].dropna().tolist()
+    cases = [(units["timezone"] == name, _literal(timing, _zone_or(name, shop))) for name in names]
+    return ibis.cases(*cases, else_=_literal(timing, shop)) if cases else _literal(timing, shop)
+
+
+def _literal(timing: Timing, zone: ZoneInfo) -> ir.TimestampValue:
+    moment = clock.local_moment(timing.start, timing.at, zone).replace(tzinfo=None)
+    return ibis.timestamp(moment.isoformat(sep=" "))
+
+
+def _zone_or(name: str, fallback: ZoneInfo) -> ZoneInfo:
+    """The zone of that name; a customer whose zone nobody knows gets the shop's."""
+    try:
+        return clock.zone(name)
+    except ValueError:
+        return fallback
+
+
+def write_snapshot(database: CustomerDatabase, relation: ir.Table, folder: Path, keep: Sequence[str]) -> tuple[Path, str]:
+    """Path and sha256 of the Parquet file that now holds the relation's `keep` columns, ordered by customer id.
+
+    The file is named after its content, so writing the same assignment twice is writing it once.
+
+    Raises:
+        CampanileError: The folder cannot be written.
+    """
+    draft = folder / "draft.parquet"
+    try:
+        write_parquet(database, relation.select(*keep).order_by("customer_id"), draft)
+        digest = _sha256(draft)
+        final = draft.replace(folder / f"{digest[:16]}.parquet")
+    except OSError as error:
+        raise CampanileError(f"cannot write the snapshot: {error.strerror}", "free disk space, then plan again") from error
+    return final, digest
+
+
+def remove_drafts(folder: Path, registered: set[str]) -> None:
+    """Removes snapshots that no plan refers to: a planning that was killed leaves them."""
+    for path in folder.glob("*.parquet*") if folder.is_dir() else ():
+        if path.name not in registered:
+            path.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+

@@ -1,0 +1,95 @@
+"""Promise 2: what was planned is what is sent, whatever happens to customers, files and order in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+from conftest import DUE, planned
+
+from campanile.errors import CampanileError
+from campanile.events import CONTROL
+from campanile.ledger.store import Ledger
+from campanile.sending.run import run_campaign
+from campanile.spec.project import Project
+
+
+def mails(project: Project) -> dict[str, bytes]:
+    return {path.stem: path.read_bytes() for path in Path(project.outbox_dir).rglob("*.eml")}
+
+
+def test_a_customer_file_that_changes_after_the_plan_moves_nobody(shop: Project) -> None:
+    plan = planned(shop)
+    with duckdb.connect(shop.database_path) as raw:
+        raw.execute("delete from customers where hash(customer_id) % 3 = 0")
+        raw.execute("update customers set name = 'SOMEBODY ELSE', email = 'elsewhere@mail.example'")
+        raw.execute('delete from "order"')
+    report = run_campaign(shop, "winback", mode="send", now=lambda: DUE)
+    assert report.status["accepted"] == plan.load.messages == len(mails(shop))
+    everything = b"".join(mails(shop).values())
+    assert b"elsewhere@mail.example" not in everything
+    assert b"SOMEBODY ELSE" not in everything
+
+
+def test_a_dry_run_speaks_of_the_messages_that_are_sent(shop: Project) -> None:
+    plan = planned(shop)
+    dry = run_campaign(shop, "winback", mode="dry-run", now=lambda: DUE)
+    assert dry.status["due"] == plan.load.messages
+    assert not mails(shop)
+    sent = run_campaign(shop, "winback", mode="send", now=lambda: DUE)
+    assert sent.status["accepted"] == plan.load.messages
+
+
+def test_a_second_run_sends_nothing(shop: Project) -> None:
+    planned(shop)
+    run_campaign(shop, "winback", mode="send", now=lambda: DUE)
+    before = {path: path.stat().st_mtime_ns for path in Path(shop.outbox_dir).rglob("*.eml")}
+    again = run_campaign(shop, "winback", mode="send", now=lambda: DUE)
+    assert before == {path: path.stat().st_mtime_ns for path in Path(shop.outbox_dir).rglob("*.eml")}
+    assert again.status["accepted"] == len(before)
+
+
+def test_control_gets_nothing(shop: Project) -> None:
+    plan = planned(shop)
+    run_campaign(shop, "winback", mode="send", now=lambda: DUE)
+    assert len(mails(shop)) == plan.audience - plan.arms[CONTROL]
+
+
+def test_a_begun_plan_is_not_selected_again(own_shop: Callable[[], Project]) -> None:
+    project = own_shop()
+    first = planned(project)
+    run_campaign(project, "winback", mode="send", now=lambda: DUE)
+    path = project.root / "campaigns" / "winback.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("over 300", "over 900"), encoding="utf-8")
+    second = planned(own_shop())
+    assert second.begun
+    assert (second.plan_id, second.arms, second.waterfall) == (first.plan_id, first.arms, first.waterfall)
+
+
+def test_a_changed_template_is_not_sent_as_if_it_had_been_planned(own_shop: Callable[[], Project]) -> None:
+    project = own_shop()
+    planned(project)
+    path = project.root / "templates" / "winback.subject.j2"
+    path.write_text("Something else entirely", encoding="utf-8")
+    with pytest.raises(CampanileError, match="plan"):
+        run_campaign(own_shop(), "winback", mode="send", now=lambda: DUE)
+    assert not mails(project)
+
+
+def test_a_tampered_snapshot_stops_the_run(shop: Project) -> None:
+    plan = planned(shop)
+    with (shop.home / plan.snapshot).open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(CampanileError, match="snapshot"):
+        run_campaign(shop, "winback", mode="send", now=lambda: DUE)
+    assert not mails(shop)
+
+
+def test_planning_twice_gives_the_same_plan(shop: Project) -> None:
+    first, second = planned(shop), planned(shop)
+    assert first == second
+    with Ledger.open(shop.ledger_path) as ledger:
+        assert len(ledger.plans()) == 1
+    assert len(list((shop.snapshots_dir / "winback").iterdir())) == 1
