@@ -45,6 +45,8 @@ def test_thirds_written_as_percent_need_not_add_up_exactly() -> None:
 
 def test_an_arm_that_lost_everybody_is_an_alarm() -> None:
     assert srm({"control": 1000}, {"control": 0.5, "sms": 0.5}).alarm
+    few = srm({"control": 12, "sms": 8}, {"control": 0.45, "sms": 0.45, "email": 0.1})
+    assert few.p_value == pytest.approx(stats.chisquare([12, 8, 0], [9, 9, 2]).pvalue)
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_power_of_money_is_that_of_the_normal_formula(n_control: int, n_treatmen
         at_lift = np.sqrt(variance(0.0) / n_control + variance(lift) / n_treatment)
         lift = (stats.norm.ppf(0.975) * at_none + stats.norm.ppf(0.8) * at_lift) / mean
     setting = Setting(n_control, n_treatment, sigma, lift, buyers=buyers)
-    p_values = [compare_amounts(*pair, "revenue").p_value for pair in arms(setting, tried, seed=12)]
+    p_values = [compare_amounts(one, other, "revenue").p_value for one, other in arms(setting, tried, seed=12)]
     assert np.mean([p is not None and p < 0.05 for p in p_values]) == pytest.approx(0.80, abs=0.05)
 
 

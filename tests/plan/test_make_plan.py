@@ -1,0 +1,131 @@
+"""Planning leaves a whole plan or none, and says before anything is sent what is wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from conftest import AS_OF, ROOT, planned
+
+from campanile.errors import CampanileError, ProblemsError
+from campanile.ledger.store import Ledger
+from campanile.plan.explain import explain
+from campanile.plan.types import to_json
+from campanile.spec.project import Project
+
+
+def plans(project: Project) -> list[str]:
+    with Ledger.open(project.ledger_path) as ledger:
+        return [record.plan_id for record in ledger.plans()]
+
+
+def edit(project: Project, name: str, old: str, new: str) -> None:
+    path = project.root / name
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_the_snapshot_holds_no_contact_data(shop: Project) -> None:
+    plan = planned(shop)
+    table = pq.read_table(shop.home / plan.snapshot)
+    assert table.column_names == ["customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue", "rfm.m", "city_tier"]
+    assert table.num_rows == plan.audience
+    assert set(table["due_at"].to_pylist()) == {table["due_at"][0].as_py()}, "control has the same clock"
+
+
+def test_a_small_audience_is_said_before_anything_is_sent(shop: Project) -> None:
+    plan = planned(shop)
+    assert any("too small" in problem for problem in plan.problems)
+    text = explain(plan, shop.zone)
+    assert "Smallest detectable difference" in text
+    assert to_json(plan)["smallest_detectable"]["absolute"] > 0.01
+
+
+def test_the_plan_in_numbers_has_the_keys_of_the_contract(shop: Project) -> None:
+    answer = to_json(planned(shop))
+    wanted = {"campaign", "wave", "as_of", "fingerprint", "audience", "arms", "excluded", "smallest_detectable", "power_at_expected", "cost", "problems"}
+    assert wanted <= answer.keys()
+    assert sum(answer["excluded"].values()) == 2_500 - answer["audience"]
+    assert answer["cost"]["currency"] == "CNY"
+    treated = answer["arms"]["treatment"]
+    assert answer["cost"]["total"] == pytest.approx(500 + treated * 0.006, abs=0.005)
+
+
+def test_a_template_that_fails_for_one_customer_is_named_and_nothing_is_planned(own_shop: Callable[[], Project]) -> None:
+    project = own_shop()
+    plan = planned(project)
+    treated = pq.read_table(project.home / plan.snapshot, filters=[("arm", "=", "treatment")])["customer_id"][0].as_py()
+    with Ledger.open(project.ledger_path) as ledger:
+        before = ledger.plans()
+    with duckdb.connect(project.database_path) as raw:
+        raw.execute("update customers set city = null where customer_id = ?", [treated])
+    (project.root / "templates" / "winback.subject.j2").write_text("{{ city }}", encoding="utf-8")
+    with pytest.raises(CampanileError, match=treated) as failure:
+        planned(own_shop())
+    assert "winback.subject.j2:1" in str(failure.value)
+    assert "default" in str(failure.value)
+    with Ledger.open(project.ledger_path) as ledger:
+        assert ledger.plans() == before
+
+
+def test_an_unknown_variable_is_found_before_anybody_is_selected(own_shop: Callable[[], Project]) -> None:
+    project = own_shop()
+    (project.root / "templates" / "winback.subject.j2").write_text("{{ nmae }}", encoding="utf-8")
+    with pytest.raises(ProblemsError, match='did you mean "name"'):
+        planned(own_shop())
+    assert plans(project) == []
+
+
+def test_nobody_left_is_an_error_with_a_cure(own_shop: Callable[[], Project]) -> None:
+    project = own_shop()
+    edit(project, "campaigns/winback.yaml", "sum amount: over 300", "sum amount: over 300000000")
+    with pytest.raises(CampanileError, match="nobody is left for winback"):
+        planned(own_shop())
+    assert plans(project) == []
+
+
+def test_a_new_plan_replaces_one_that_has_not_begun(own_shop: Callable[[], Project]) -> None:
+    project = own_shop()
+    first = planned(project)
+    edit(project, "campaigns/winback.yaml", "over 300", "over 600")
+    second = planned(own_shop())
+    assert second.plan_id != first.plan_id
+    assert second.audience < first.audience
+    assert plans(project) == [second.plan_id]
+    assert [path.name for path in (project.snapshots_dir / "winback").iterdir()] == [Path(second.snapshot).name]
+
+
+@pytest.mark.crash
+def test_a_killed_planning_leaves_a_whole_plan_or_none(shop: Project) -> None:
+    """SIGKILL at many moments: afterwards there is no plan, or one with all of its messages, and the next planning works."""
+    code = (
+        "from pathlib import Path; from conftest import *\n"
+        f"project = with_outbox(load_project(ROOT, home=Path({str(shop.home)!r})))\n"
+        "print('ready', flush=True)\nplanned(project)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    killed = 0
+    for number in range(10):
+        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment, text=True)
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(0.35 * number)
+        child.send_signal(signal.SIGKILL)
+        killed += child.wait() == -signal.SIGKILL
+        with Ledger.open(shop.ledger_path) as ledger:
+            for record in ledger.plans():
+                assert ledger.tally(record.plan_id).planned == record.arms["treatment"]
+                assert (shop.home / record.snapshot).exists()
+    assert killed >= 5
+    plan = planned(shop)
+    assert [path.name for path in (shop.snapshots_dir / "winback").iterdir()] == [Path(plan.snapshot).name]
+    assert plan.as_of == AS_OF
