@@ -86,6 +86,17 @@ def test_what_is_written_is_read_back(subject, text, html):
     assert contents(message) == (text, html)
 
 
+def test_a_subject_that_looks_encoded_is_encoded():
+    for subject in ("=?utf-8?b?aGk=?=", "a =?us-ascii?q?b?= c"):
+        assert parse(write(subject))["Subject"] == subject
+
+
+def test_every_line_end_becomes_one_line_end():
+    raw = write("s", "a\r\nb\rc\n\rd", "<p>\r\r\n好</p>")
+    check_wire(raw)
+    assert contents(parse(raw)) == ("a\nb\nc\n\nd", "<p>\n\n好</p>")
+
+
 def test_headers_in_order_and_complete():
     message = parse(write("好久不见"))
     assert message.keys() == [

@@ -76,6 +76,8 @@ ESCAPES = [
     "{{ url_for }}",
     "{{ name.upper() }}",
     "{{ name.upper }}",
+    "{% if name.upper %}x{% endif %}",
+    "{% if row.save %}x{% endif %}",
     "{{ row.save() }}",
     "{{ row.save }}",
     "{{ row() }}",
@@ -253,6 +255,17 @@ def test_absent_values_name_themselves():
         run("{{ points + 1 }}", points=Absent("points"))
     with pytest.raises(NoValue, match="no value for points"):
         run("{% if points > 1 %}x{% endif %}", points=Absent("points"))
+
+
+def test_what_is_refused_is_said():
+    for source, kind, words in (
+        ("{{ none }}", NoValue, "no value"),
+        ("{{ name() }}", SecurityError, "nothing but its own macros"),
+        ("{{ numbers }}", BadValue, "one by one"),
+        ("{{ 2 ** 2 }}", SecurityError, "plain numbers only"),
+    ):
+        with pytest.raises(kind, match=words):
+            run(source, name="Li", numbers=[1])
 
 
 def test_globals_filters_and_tests_are_the_listed_ones():

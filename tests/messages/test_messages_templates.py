@@ -276,6 +276,21 @@ def test_css_goes_into_the_elements_and_jinja_survives(render_mail):
     assert "{%" not in html
 
 
+def test_settings_of_an_extending_page_reach_its_head(write, render_mail):
+    write({
+        "_page.html.j2": "<!DOCTYPE html>\n<html><head><title>{{ title }}</title></head><body>"
+        "{% block body %}{% endblock %}{{ unsubscribe_link }}</body></html>"
+    })  # fmt: skip
+    source = (
+        '{% extends "_page.html.j2" %}\n{% set title = "Hello " ~ name %}\n'
+        "{% block body %}<b>{{ title }}</b><!-- {{ unsubscribe_link }} -->{% endblock %}"
+    )
+    html = render_mail(source, name="<Li>").html
+    assert html.startswith("<!DOCTYPE html>")
+    assert "<title>Hello &lt;Li&gt;</title>" in html
+    assert "<b>Hello &lt;Li&gt;</b>" in html
+
+
 def test_the_page_has_the_same_words_as_without_inlining(render_mail):
     """What css-inline does must not change a word: compared with plain Jinja on the same source."""
     from html.parser import HTMLParser
@@ -324,6 +339,14 @@ def test_the_page_has_the_same_words_as_without_inlining(render_mail):
         ("<a href=\"java{{ name }}\">a</a>", "the attribute href takes this value unchecked"),
         ("<a href=\"{% if name %}{{ name }}{% endif %}\">a</a>", "the attribute href takes this value unchecked"),
         ("<a href=\"{{ name|url if name else name }}\">a</a>", "the attribute href takes this value unchecked"),
+        ("<a href=\"https://{{ name }}\">a</a>", "the attribute href takes this value unchecked"),
+        ("<a href=\"https://a.example{{ name }}\">a</a>", "the attribute href takes this value unchecked"),
+        ("<a href=\"{{ shop.base_url }}{{ name }}\">a</a>", "the attribute href takes this value unchecked"),
+        ("<a href=\"{{ shop.base_url }}/p?n={{ name }}\">a</a>", None),
+        ("<a href=\"https://a.example/{{ name|urlencode }}\">a</a>", None),
+        ("<a href=\"mailto:x@a.example?subject={{ name|urlencode }}\">a</a>", None),
+        ("<a href=\"{{ link }}#{{ name }}\">a</a>", None),
+        ("<a href='{% if name %}https://a.example/{% else %}{{ name }}{% endif %}'>a</a>", "href takes this value"),
         ("<img src=\"{{ name }}\">", "the attribute src takes this value unchecked"),
         ("<td background=\"{{ name }}\">", "the attribute background takes this value unchecked"),
         ("<!-- {{ name }} -->", "data inside of a comment; only offer, shop and links may stand there"),

@@ -18,12 +18,15 @@ from jinja2 import Environment, nodes
 
 from campanile.messages.compose import Piece, Report, assemble
 
-_URL_ATTRIBUTES = frozenset({"href", "src", "background", "action", "formaction", "poster", "cite", "data", "srcset"})
+_URL_ATTRIBUTES = frozenset(
+    {"href", "src", "background", "action", "formaction", "poster", "cite", "data", "srcset", "xlink:href"}
+)
 _RAW_ELEMENTS = frozenset({"style", "script", "title", "textarea"})
 _REFUSED_ELEMENTS = frozenset({"script", "link", "iframe", "frame", "form", "object", "embed", "base", "applet"})
 #: Elements that an HTML parser adds by itself.
 _IMPLIED = frozenset({"html", "head", "body", "tbody", "colgroup"})
-_SAFE_PREFIX = re.compile(r"(?i)\s*(https?://|mailto:|tel:|cid:|#)")
+#: What may stand before data in an address, so that data decides neither scheme nor host; \0 is a checked value.
+_SAFE_PREFIX = re.compile(r"(?i)\s*(?:https?://[a-z0-9.:-]+[/?#]|\0[^\0]*[/?#]|mailto:|tel:|cid:|#)")
 #: Invisible characters that css-inline has decoded, written as references again so that English mail stays ASCII.
 _REFERENCES = {0xA0: "&nbsp;", 0xAD: "&shy;", 0x200B: "&#8203;", 0x200C: "&zwnj;", 0x200D: "&zwj;", 0x34F: "&#847;"}
 
@@ -183,7 +186,7 @@ def _value_problem(piece: Piece, spot: Spot, environment: Environment) -> tuple[
 
 
 def _is_anchored(before: str) -> bool:
-    return _SAFE_PREFIX.match(before) is not None or before.lstrip().startswith("\0")
+    return _SAFE_PREFIX.match(before) is not None
 
 
 def _expression(piece: Piece, environment: Environment) -> nodes.Node | None:

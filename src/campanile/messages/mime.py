@@ -188,12 +188,14 @@ def body(text: str) -> bytes:
 
     >>> body("Hello")
     b'Content-Transfer-Encoding: 7bit\r\n\r\nHello'
-    >>> body("naïve plan")
-    b'Content-Transfer-Encoding: quoted-printable\r\n\r\nna=C3=AFve plan'
+    >>> body("A naïve plan is to read every word twice.")
+    b'Content-Transfer-Encoding: quoted-printable\r\n\r\nA na=C3=AFve plan is to read every word twice.'
     >>> body("优选")
     b'Content-Transfer-Encoding: base64\r\n\r\n5LyY6YCJ'
     """
-    raw = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n").encode("utf-8", "replace")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    raw = text.replace("\n", "\r\n").encode("utf-8", "replace")
     if _is_plain(raw):
         return b"Content-Transfer-Encoding: 7bit\r\n\r\n" + raw
     escaped = len(raw) - len(raw.translate(None, _HIGH_BYTES)) + raw.count(b"=")
@@ -238,7 +240,7 @@ def _words(text: str) -> Iterator[bytes]:
 
 def _is_plain(raw: bytes) -> bool:
     """Whether the bytes may go as they are: printable ASCII, lines within the limit, no boundary."""
-    if raw.translate(None, _PLAIN_BYTES) or b"=_" in raw:
+    if not raw.isascii() or raw.translate(None, _PLAIN_BYTES) or b"=_" in raw:
         return False
     return len(raw) <= _MAX_LINE or max(map(len, raw.split(b"\r\n"))) <= _MAX_LINE
 
