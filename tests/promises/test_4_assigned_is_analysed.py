@@ -27,7 +27,7 @@ def order(project: Project, customers: list[str], at: datetime, amount: int = 10
     with duckdb.connect(project.database_path) as raw:
         for number, customer in enumerate(customers):
             raw.execute(
-                'insert into "order" by name select ? as customer_id, ? as at, ? as order_id, ? as amount',
+                'insert into "order" by name select ? as customer_id, ? as at, ? as order_id, ? as amount, \'paid\' as state',
                 [customer, at.replace(tzinfo=None), f"X{at:%d%H%M%S}-{number}", amount],
             )
 

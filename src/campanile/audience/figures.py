@@ -30,8 +30,11 @@ def figure_of(use: EventUse, measure: Measure, aggregates: Aggregates) -> Readin
 
 # --- columns of an aggregate -----------------------------------------------------------------------------------------
 def _count(events: Events) -> ir.Scalar:
-    by = events.type.count_by
-    return cast(ir.Column, events.field(by)).nunique() if by else events.table.count()
+    """Events; of a kind that is counted by a field its distinct values, and every event that has none by itself."""
+    if events.type.count_by is None:
+        return events.table.count()
+    by = cast(ir.Column, events.field(events.type.count_by))
+    return cast(ir.IntegerScalar, by.nunique()) + by.isnull().sum()
 
 
 def _sum(field: str) -> Column:

@@ -63,7 +63,8 @@ def reachable(medium: str, frame: Frame) -> Verdict:
         required = [reach.consent, *({reach.valid} & set(joined.columns))]
         allowed = [_flag(joined, name, frame) for name in required]
         refused = [~_flag(joined, name, frame) for name in _REFUSALS if name in joined.columns]
-        return reduce(and_, [*allowed, *refused, address_of(joined, medium, frame) != ""])
+        address = cast(ir.StringValue, customer_column(joined, reach.address, FieldType.TEXT, frame))
+        return reduce(and_, [*allowed, *refused, surely(address.strip() != "")])
 
     return verdict
 

@@ -98,6 +98,11 @@ class _Rule:
     text: str
     keeps: Verdict
 
+    @property
+    def verdict(self) -> str:
+        """The column that holds its verdict."""
+        return f"_keeps {self.line}"
+
 
 def select(
     target: Target, database: CustomerDatabase, as_of: datetime, *, project: Project, medium: str | None
@@ -118,13 +123,16 @@ def select(
     aggregates = Aggregates(database, frame)
     rules = [*_target_rules(target, aggregates), *(_medium_rules(medium, project, aggregates) if medium else ())]
     customers = database.customers(as_of)
-    judged = _judged(aggregates.joined(customers), rules)
-    lines = {rule.line: rule.text for rule in rules}
-    if not (medium or target.keep):
-        return _audience(judged, judged, customers, lines)
     ranking = _Ranking(target.keep, medium, frame)
-    ranked = ranking.ranked(judged.filter(judged["_line"].isnull()))
-    return _audience(judged.filter(judged["_line"].notnull()), ranked, customers, lines | ranking.lines)
+    judged = _judged(aggregates.joined(customers), rules, ranking)
+    # Not by `_line`: from single verdicts the engine sees that it need not join everybody with everything.
+    ranked = ranking.ranked(judged.filter(*(judged[rule.verdict] for rule in rules)))
+    everyone = judged.select("customer_id", line=_first_lost(judged, rules))
+    if ranking.lines:
+        lost, left = everyone.filter(everyone["line"].notnull()), ranked.select("customer_id", line=ranked["_line"])
+        everyone = ibis.union(lost, left)
+    eligible = customers.semi_join(ranked.filter(ranked["_line"].isnull()), "customer_id")
+    return Audience(eligible, everyone, {rule.line: rule.text for rule in rules} | ranking.lines)
 
 
 def _target_rules(target: Target, aggregates: Aggregates) -> Iterator[_Rule]:
@@ -147,23 +155,18 @@ def _medium_rules(medium: str, project: Project, aggregates: Aggregates) -> Iter
         yield _Rule("cap", cap_text(medium, cap), under_cap(medium, cap, aggregates))
 
 
-def _judged(joined: ir.Table, rules: Sequence[_Rule]) -> ir.Table:
-    """Customers with `_line`, the first rule that does not keep them. Verdicts come first: some rank the whole base."""
-    verdicts = {f"_rule {index}": rule.keeps(joined) for index, rule in enumerate(rules)}
-    judged = joined.mutate(**verdicts)
+def _judged(joined: ir.Table, rules: Sequence[_Rule], ranking: _Ranking) -> ir.Table:
+    """Every verdict, and what ranking needs; a projection of its own, because some verdicts rank the whole base."""
+    verdicts = {rule.verdict: rule.keeps(joined) for rule in rules}
+    return joined.select("customer_id", **verdicts, **ranking.columns(joined))
+
+
+def _first_lost(judged: ir.Table, rules: Sequence[_Rule]) -> ir.Value:
+    """The line of the first rule that does not keep a customer; NULL when all do."""
     line: ir.Value = ibis.null("string")
-    for rule, verdict in zip(reversed(rules), reversed(verdicts), strict=True):
-        line = ibis.ifelse(judged[verdict], line, rule.line)
-    return judged.mutate(_line=line)
-
-
-def _audience(lost: ir.Table, placed: ir.Table, customers: ir.Table, lines: Mapping[str, str]) -> Audience:
-    """The audience of those who were lost and those who may be eligible: one relation when nothing ranks."""
-    parts = [
-        table.select("customer_id", line=table["_line"]) for table in ((lost,) if lost is placed else (lost, placed))
-    ]
-    eligible = placed.filter(placed["_line"].isnull()).select(*customers.columns)
-    return Audience(eligible, ibis.union(*parts) if len(parts) > 1 else parts[0], lines)
+    for rule in reversed(rules):
+        line = ibis.ifelse(judged[rule.verdict], line, rule.line)
+    return line
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,7 @@ class _Ranking:
 
     @property
     def lines(self) -> dict[str, str]:
+        """The lines with their texts, as far as they apply."""
         lines = {}
         if self.medium:
             lines[_SAME_ADDRESS] = f"one customer per {reach_of(self.medium).address}: the {self._first()}"
@@ -188,32 +192,37 @@ class _Ranking:
             return "smallest customer_id"
         return f"{self.keep.first} {self.keep.by}" if self.keep.by else "first at random"
 
+    def columns(self, joined: ir.Table) -> dict[str, ir.Value]:
+        """What places customers: their address, and what the first of them has less or more of."""
+        columns: dict[str, ir.Value] = {}
+        if self.medium:
+            columns["_address"] = address_of(joined, self.medium, self.frame)
+        if self.keep and self.keep.by:
+            type_ = load_vocabulary().fields[self.keep.by]
+            columns["_by"] = customer_column(joined, self.keep.by, type_, self.frame)
+        return columns
+
     def ranked(self, passed: ir.Table) -> ir.Table:
         """Those who passed all rules with `_line`, the ranking line that loses them."""
-        line: ir.Value = ibis.null("string")
+        passed = passed.mutate(_line=ibis.null("string"))
         if self.medium:
-            address = address_of(passed, self.medium, self.frame)
-            passed = passed.mutate(_same=self._place(passed, address))
-            line = ibis.ifelse(passed["_same"] > 0, _SAME_ADDRESS, line)
+            again = self._place(passed, "_address") > 0
+            passed = passed.mutate(_line=ibis.ifelse(again, _SAME_ADDRESS, passed["_line"]))
         if self.keep:
-            passed = passed.mutate(_lost=line)
-            passed = passed.mutate(_place=self._place(passed, passed["_lost"].isnull()))
-            line = ibis.ifelse(passed["_place"] >= self.keep.at_most, _KEEP, ibis.null("string"))
-            line = ibis.coalesce(passed["_lost"], line)
-        return passed.mutate(_line=line)
+            beyond = passed["_line"].isnull() & (self._place(passed, "_line") >= self.keep.at_most)
+            passed = passed.mutate(_line=ibis.ifelse(beyond, _KEEP, passed["_line"]))
+        return passed
 
-    def _place(self, passed: ir.Table, within: ir.Value) -> ir.Value:
-        return ibis.row_number().over(group_by=within, order_by=self._order(passed))
+    def _place(self, passed: ir.Table, within: str) -> ir.IntegerValue:
+        """The place, from 0, among those that share a value."""
+        return cast(ir.IntegerValue, ibis.row_number().over(group_by=passed[within], order_by=self._order(passed)))
 
     def _order(self, passed: ir.Table) -> list[ir.Value]:
         by_id = passed["customer_id"].asc()
         if self.keep is None:
             return [by_id]
-        if self.keep.by is None:
-            return [
-                arm_number(cast(ir.StringValue, passed["customer_id"]), f"keep:{iso(self.frame.as_of)}").asc(),
-                by_id,
-            ]
-        column = customer_column(passed, self.keep.by, load_vocabulary().fields[self.keep.by], self.frame)
-        ranked = column.asc(nulls_first=False) if self.keep.first == "lowest" else column.desc(nulls_first=False)
-        return [ranked, by_id]
+        if self.keep.first == "random":
+            salt = f"keep:{iso(self.frame.as_of)}"
+            return [arm_number(cast(ir.StringValue, passed["customer_id"]), salt).asc(), by_id]
+        by = passed["_by"]
+        return [by.asc(nulls_first=False) if self.keep.first == "lowest" else by.desc(nulls_first=False), by_id]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
 _QUEUED_AS = re.compile(r"\bqueued as ([A-Za-z0-9-]{4,64})\b", re.IGNORECASE)
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_MAILBOX = re.compile(r"[^\s<>@\x00-\x1f\x7f]+@[^\s<>@\x00-\x1f\x7f]+", re.ASCII)
+#: Visible ASCII without angle brackets around one @: nothing that could end the command or begin another.
+_MAILBOX = re.compile(r"[!-;=?A-~]+@[!-;=?A-~]+")
 _SERVICE_CLOSING = 421
 _START_INPUT = 354
 _REFUSALS = {4: Outcome.NOT_SENT, 5: Outcome.REJECTED}

@@ -10,10 +10,11 @@ from campanile.cli.options import json_option, moment, open_project, print_json,
 
 
 @click.command("import")
+@click.argument("tables", nargs=-1, metavar="[TABLE]...")
 @project_options
 @json_option
-def import_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Import the shop's files into the customer database.
+def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+    """Import the shop's files into the customer database: all that are mapped, or only the named tables.
 
     The mapping stands in campanile.yaml under `import`. Importing the same file twice changes nothing. Rows that cannot be
     read are kept in runs/rejects, each with its reason.
@@ -23,7 +24,7 @@ def import_command(root: Path, home: Path | None, as_json: bool) -> None:  # noq
     from campanile.customers.importing import import_tables
 
     with CustomerDatabase.open(project) as database:
-        report = import_tables(project, database)
+        report = import_tables(project, database, only=tables)
     if as_json:
         print_json({"contract": 1, "tables": report.rows(), "rejected": report.rejected})
     else:

@@ -1,4 +1,4 @@
-"""The customer database: one DuckDB file, read through Ibis. Campaigns only read it; the product writes its own schema."""
+"""The customer database: one DuckDB file, read through Ibis. Campaigns only read it; the product has its own schema."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from campanile.customers.tables import (
     mapping_example,
     table_names,
 )
+from campanile.customers.zones import naive
 from campanile.errors import CampanileError, did_you_mean
 from campanile.spec.project import Project
 
@@ -200,9 +201,9 @@ class CustomerDatabase:
         with engine.engine_errors(self.path):
             if PRODUCT not in self.ibis.list_databases(catalog=self._own[0]):
                 self.ibis.create_database(PRODUCT)
-            for name, columns in _OWN.items():
-                if not self._has_own(name):
-                    self.ibis.create_table(name, schema=ibis.schema(columns), database=self._own)
+            there = self.ibis.list_tables(database=self._own)
+            for name in _OWN.keys() - set(there):
+                self.ibis.create_table(name, schema=ibis.schema(_OWN[name]), database=self._own)
 
     def profile_as_of(self, settings: str | None = None) -> datetime | None:
         """The moment the profile is of, in UTC; None when there is none, or it was made with other settings."""
@@ -220,7 +221,7 @@ class CustomerDatabase:
         """Logs an import; when it changed anything the profile must be made again."""
         rows = [
             {
-                "imported_at": at.replace(tzinfo=None), "table": report.table, "read": report.read,
+                "imported_at": naive(at), "table": report.table, "read": report.read,
                 "skipped": report.skipped, "rejected": sum(report.rejected.values()), "duplicates": report.duplicates,
                 "new": report.new, "updated": report.updated, "rows": report.rows,
             }

@@ -12,6 +12,7 @@ import ibis
 
 from campanile.customers import engine
 from campanile.customers.database import ASSIGNMENTS, CONTACTS, SUPPRESSED, CustomerDatabase
+from campanile.customers.zones import naive
 
 _CHUNK = 50_000
 _MARKETING = "marketing"
@@ -35,13 +36,13 @@ class HandOver(Protocol):
 
 
 def last_contact(database: CustomerDatabase) -> datetime | None:
-    """When the newest hand-over that the customer database knows of was made; what came before need not be read again."""
+    """When the newest hand-over that the customer database knows was made; what came before need not be read again."""
     newest: datetime | None = database.own(CONTACTS)["at"].max().to_pyarrow().as_py()
     return newest.replace(tzinfo=UTC) if newest else None
 
 
 def sync_history(database: CustomerDatabase, contacts: Iterable[HandOver]) -> int:
-    """Adds accepted hand-overs to the `contacted` events; returns how many were new. A message counts once, however often it comes.
+    """Adds accepted hand-overs to the `contacted` events; returns how many were new. A message counts once.
 
     Args:
         database: Open for writing.
@@ -65,11 +66,10 @@ def _chunks(contacts: Iterable[HandOver]) -> Iterator[dict[str, dict[str, object
 
 
 def _row(contact: HandOver) -> dict[str, object]:
-    at = contact.at.astimezone(UTC) if contact.at.tzinfo else contact.at
     return {
         "message_id": contact.message_id,
         "customer_id": contact.customer_id,
-        "at": at.replace(tzinfo=None),
+        "at": naive(contact.at),
         "channel": contact.channel,
         "campaign": contact.campaign,
         "purpose": _MARKETING,
@@ -105,7 +105,7 @@ def record_assignment(database: CustomerDatabase, snapshot: Path, *, campaign: s
         known = database.own(ASSIGNMENTS)
         known = known.filter(known.campaign == campaign, known.wave == wave)
         rows = engine.read_columns(database.ibis, snapshot, name="campanile_snapshot")
-        moment = ibis.timestamp(at.astimezone(UTC).replace(tzinfo=None))
+        moment = ibis.timestamp(naive(at))
         new = rows.anti_join(known, "customer_id").select(
             "customer_id", at=moment, campaign=ibis.literal(campaign), wave=ibis.literal(wave), arm=rows.arm
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 
@@ -36,9 +36,9 @@ class TableReport:
         return self.new + self.updated + self.known
 
     def lines(self) -> list[str]:
-        """The report as lines of text.
+        r"""The report as lines of text.
 
-        >>> print(*TableReport("order", ("a.csv",), 5, 1, {"no date": 1}, 0, 2, 0, 1, 9).lines(), sep="\\n")
+        >>> print(*TableReport("order", ("a.csv",), 5, 1, {"no date": 1}, 0, 2, 0, 1, 9).lines(), sep="\n")
         order: 5 read, 3 kept (2 new, 0 updated, 1 known already); 9 rows now
           1 skipped by rows
           1 rejected: no date
@@ -69,6 +69,20 @@ class ImportReport:
     def changed(self) -> bool:
         """Whether the customer database is another one than before."""
         return any(report.new or report.updated for report in self.tables)
+
+    @property
+    def rejected(self) -> int:
+        """How many rows and lines were refused in all."""
+        return sum(sum(report.rejected.values()) for report in self.tables)
+
+    def rows(self) -> list[dict[str, object]]:
+        """The report as plain data, a row per table."""
+        return [
+            asdict(report)
+            | {"files": list(report.files), "kept": report.kept, "rejected": dict(report.rejected)}
+            | {"rejects": str(report.rejects) if report.rejects else None}
+            for report in self.tables
+        ]
 
     def text(self) -> str:
         """The report for people."""

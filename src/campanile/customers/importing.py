@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
-import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
@@ -17,42 +17,60 @@ from campanile.customers import engine, rejects
 from campanile.customers.cells import Setting
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.import_report import ImportReport, TableReport
-from campanile.customers.merge import Merged, merge
+from campanile.customers.merge import merge
 from campanile.customers.sources import TableImport, plan_imports
-from campanile.customers.staging import FILE_STRIDE, ORDINAL, REASON, SKIPPED, VALUE, Stage, Staged
+from campanile.customers.staging import Stage, Staged
 from campanile.customers.tables import BOUGHT, ORDER
-from campanile.errors import CampanileError
+from campanile.errors import CampanileError, did_you_mean
 from campanile.spec.project import Project
 
 Progress = Callable[[int, int], None]
 
 
-def import_tables(project: Project, database: CustomerDatabase, *, progress: Progress | None = None) -> ImportReport:
-    """What came of importing every file that campanile.yaml maps. Importing the same files again changes nothing.
+def import_tables(
+    project: Project,
+    database: CustomerDatabase,
+    *,
+    only: Collection[str] = (),
+    now: datetime | None = None,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """What came of importing the files that campanile.yaml maps. Importing the same files again changes nothing.
 
     Args:
         project: Its settings say what to import.
         database: Open for writing.
+        only: Tables to import; all when empty.
+        now: Aware; events later than a day after it are refused. Default is the present moment.
         progress: Called with the number of files read and the number of all files.
 
     Raises:
         ProblemsError: Every missing file and column; nothing was read.
-        CampanileError: Nothing is mapped, or the database is open read-only.
+        CampanileError: Nothing is mapped, a table of `only` is not, or the database is open read-only.
     """
     database.needs_writing()
-    jobs = plan_imports(project)
-    setting = Setting(project.zone, project.currency, clock.now())
+    _check_mapped(project, only)
+    jobs = [job for job in plan_imports(project) if not only or job.table in only]
+    setting = Setting(project.zone, project.currency, now or clock.now())
     with engine.engine_errors(database.path), _stage(database, setting) as stage:
         try:
             _read_files(stage, jobs, progress)
             with engine.transaction(database.ibis):
                 reports = [_merge(database.ibis, job, stage.staged(job)) for job in jobs]
-                reports += _derive(project, database.ibis)
+                if not only or ORDER in only or BOUGHT in only:
+                    reports += _derive(project, database.ibis)
                 database.note_import(setting.now, reports)
             return ImportReport(tuple(_with_rejects(database.ibis, reports, jobs, project.rejects_dir)))
         finally:
             for job in jobs:
                 stage.drop(job)
+
+
+def _check_mapped(project: Project, only: Collection[str]) -> None:
+    mapped = project.settings.imports
+    for table in only:
+        if table not in mapped:
+            raise CampanileError(f'campanile.yaml maps no table "{table}"', did_you_mean(table, mapped))
 
 
 @contextmanager
@@ -73,36 +91,19 @@ def _read_files(stage: Stage, jobs: Sequence[TableImport], progress: Progress | 
 
 
 def _merge(backend: Backend, job: TableImport, staged: Staged) -> TableReport:
-    rows = staged.rows
-    counts = rows.aggregate(read=rows.count(), skipped=rows[SKIPPED].sum()).to_pyarrow().to_pylist()[0]
-    refused = rows.filter(~rows[SKIPPED], rows[REASON].notnull())
-    rejects.add(backend, job.table, _placed(refused, job))
-    kept = rows.filter(~rows[SKIPPED], rows[REASON].isnull()).drop(SKIPPED, REASON, VALUE)
-    merged = merge(backend, job.table, kept, job.key)
-    by_reason = rejects.by_reason(backend, job.table)
-    read, skipped = counts["read"] + staged.unreadable, counts["skipped"] or 0
-    return _report(
-        backend, job.table, merged, files=tuple(source.label for source in job.sources),
-        read=read, skipped=skipped, rejected=by_reason,
-        duplicates=read - skipped - sum(by_reason.values()) - merged.rows,
-    )  # fmt: skip
-
-
-def _report(backend: Backend, table: str, merged: Merged, **counts: object) -> TableReport:
-    known = merged.rows - merged.new - merged.updated
-    rows = int(backend.table(table).count().execute())
-    return TableReport(table=table, new=merged.new, updated=merged.updated, known=known, rows=rows, **counts)
-
-
-def _placed(refused: ir.Table, job: TableImport) -> ir.Table:
-    """Refused rows with the file they stand in and their number there, the header not counted."""
-    files = [(index, source.label) for index, source in enumerate(job.sources)]
-    number = refused[ORDINAL] // ibis.literal(FILE_STRIDE)
-    return refused.select(
-        file=ibis.cases(*((number == index, label) for index, label in files)),
-        row=refused[ORDINAL] % ibis.literal(FILE_STRIDE),
-        reason=refused[REASON],
-        value=refused[VALUE],
+    merged = merge(backend, job.table, staged.kept, job.key)
+    rejected = rejects.by_reason(backend, job.table)
+    return TableReport(
+        table=job.table,
+        files=tuple(source.label for source in job.sources),
+        read=staged.read,
+        skipped=staged.skipped,
+        rejected=rejected,
+        duplicates=staged.read - staged.skipped - sum(rejected.values()) - merged.came,
+        new=merged.new,
+        updated=merged.updated,
+        known=merged.known,
+        rows=merged.rows,
     )
 
 
@@ -111,10 +112,13 @@ def _derive(project: Project, backend: Backend) -> list[TableReport]:
     mapping = project.settings.imports.get(ORDER)
     if mapping is None or mapping.derive is None:
         return []
-    lines = backend.table(BOUGHT)
-    merged = merge(backend, ORDER, orders_of_lines(lines), ["order_id"])
-    read = int(lines.count().execute())
-    return [_report(backend, ORDER, merged, files=(), read=merged.rows, skipped=0, rejected={}, duplicates=0)] if read else []
+    merged = merge(backend, ORDER, orders_of_lines(backend.table(BOUGHT)), ["order_id"])
+    return [
+        TableReport(
+            table=ORDER, files=(), read=merged.came, skipped=0, rejected={}, duplicates=0,
+            new=merged.new, updated=merged.updated, known=merged.known, rows=merged.rows,
+        )
+    ]  # fmt: skip
 
 
 def orders_of_lines(lines: ir.Table) -> ir.Table:

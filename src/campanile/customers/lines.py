@@ -163,7 +163,7 @@ def _plain(line: str, width: int, dialect: Dialect) -> tuple[str, str]:
 
 
 def _quoted(lines: _Lines, width: int, dialect: Dialect) -> tuple[str, str, int]:
-    """A record with quotes, rewritten so that every reader agrees on it; why it is not readable; how many lines it takes."""
+    """A record with quotes, as every reader reads it; why it is not readable; how many lines it takes."""
     text = ""
     for count, line in enumerate(lines.upcoming(), start=1):
         text = f"{text}\n{line}" if count > 1 else line

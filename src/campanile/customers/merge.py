@@ -22,11 +22,21 @@ _EXACT = 2**53
 
 @dataclass(frozen=True)
 class Merged:
-    """What merging came to: `rows` distinct rows came in, of which some are new and some differ from what was known."""
+    """What merging came to."""
 
-    rows: int
+    #: Distinct rows that came in.
+    came: int
+    #: Of these, rows that were not there.
     new: int
+    #: Of these, rows that were there and differed.
     updated: int
+    #: Rows of the table afterwards.
+    rows: int
+
+    @property
+    def known(self) -> int:
+        """Rows that came in and were there already, the same."""
+        return self.came - self.new - self.updated
 
 
 def merge(backend: Backend, table: str, incoming: ir.Table, key: Sequence[str]) -> Merged:
@@ -36,25 +46,25 @@ def merge(backend: Backend, table: str, incoming: ir.Table, key: Sequence[str]) 
         backend: The open database, inside a transaction.
         table: Name of the table.
         incoming: Typed rows; with `__ordinal` the highest of several rows with the same key wins.
-        key: What makes a row the same row; empty for all columns. Columns that the incoming rows lack keep their values.
+        key: What makes a row the same row; empty for all columns. Columns that incoming rows lack keep their values.
     """
     unique = engine.store(backend, _UNIQUE, _whole_numbers(_once(incoming, key)), temp=True)
-    known = backend.table(table) if table in backend.list_tables() else None
-    if known is None:
-        merged, result = unique, _count_new(unique)
-    elif key:
-        merged, result = _by_key(known, unique, key)
+    came = _size(unique)
+    if table not in backend.list_tables():
+        merged, new, updated = unique, came, 0
     else:
-        merged, result = _by_content(known, unique)
-    if known is None or result.new or result.updated or set(merged.columns) != set(known.columns):
-        engine.store(backend, table, merged.order_by(clustering(table, merged.columns)))
+        known = backend.table(table)
+        merged, new, updated = _by_key(known, unique, key) if key else _by_content(known, unique)
+        if not (new or updated) and set(merged.columns) == set(known.columns):
+            backend.drop_table(_UNIQUE)
+            return Merged(came, 0, 0, _size(known))
+    stored = engine.store(backend, table, merged.order_by(clustering(merged.columns)))
     backend.drop_table(_UNIQUE)
-    return result
+    return Merged(came, new, updated, _size(stored))
 
 
-def _count_new(unique: ir.Table) -> Merged:
-    rows = int(unique.count().execute())
-    return Merged(rows, rows, 0)
+def _size(rows: ir.Table) -> int:
+    return int(rows.count().execute())
 
 
 def _once(incoming: ir.Table, key: Sequence[str]) -> ir.Table:
@@ -69,43 +79,42 @@ def _once(incoming: ir.Table, key: Sequence[str]) -> ir.Table:
 
 
 def _whole_numbers(rows: ir.Table) -> ir.Table:
-    """The rows with every column of floats that holds whole numbers only as integers, so that 1200 points print as 1200."""
+    """The rows, with columns of floats that are all whole as integers, so that 1200 points print as 1200."""
     floats = [column for column, type_ in rows.schema().items() if type_.is_floating()]
     if not floats:
         return rows
     whole = {
-        column: ((rows[column] == rows[column].floor()) & (rows[column].abs() < _EXACT)).all().fill_null(True)
+        column: ((rows[column] == rows[column].floor()) & (rows[column].abs() < _EXACT)).all().fill_null(engine.TRUE)
         for column in floats
     }
     found = rows.aggregate(**whole).to_pyarrow().to_pylist()[0]
     return rows.cast({column: "int64" for column in floats if found[column]})
 
 
-def _by_key(known: ir.Table, unique: ir.Table, key: Sequence[str]) -> tuple[ir.Table, Merged]:
-    """Rows with a known key replace the known row, except in columns that they lack."""
+def _by_key(known: ir.Table, unique: ir.Table, key: Sequence[str]) -> tuple[ir.Table, int, int]:
+    """The table after rows with a known key replaced the known row, except in columns that they lack; new, updated."""
     common = [column for column in unique.columns if column in known.columns]
     before = known.rename({f"before_{column}": column for column in known.columns})
     pairs = unique.left_join(before, [unique[column].identical_to(before[f"before_{column}"]) for column in key])
-    is_new = pairs[f"before_{key[0]}"].isnull()
+    is_new = pairs["before_customer_id"].isnull()
     changed = [~pairs[column].identical_to(pairs[f"before_{column}"]) for column in common]
     changed += [pairs[column].notnull() for column in unique.columns if column not in common]
     differs = functools.reduce(lambda left, right: left | right, changed)
     counts = pairs.aggregate(new=is_new.sum(), updated=(~is_new & differs).sum()).to_pyarrow().to_pylist()[0]
-    result = Merged(int(unique.count().execute()), counts["new"] or 0, counts["updated"] or 0)
 
     lacking = {column: pairs[f"before_{column}"] for column in known.columns if column not in common}
     untouched = known.anti_join(unique, [known[column].identical_to(unique[column]) for column in key])
-    return _together(untouched, pairs.select(*unique.columns, **lacking)), result
+    merged = _together(untouched, pairs.select(*unique.columns, **lacking))
+    return merged, counts["new"] or 0, counts["updated"] or 0
 
 
-def _by_content(known: ir.Table, unique: ir.Table) -> tuple[ir.Table, Merged]:
-    """Rows are the same when all columns are; where the columns of the table have changed, all that both have."""
+def _by_content(known: ir.Table, unique: ir.Table) -> tuple[ir.Table, int, int]:
+    """As `_by_key`, the key being all columns, or all that both have where the mapping has changed."""
     common = [column for column in unique.columns if column in known.columns]
     if len(common) < len(unique.columns) or len(common) < len(known.columns):
         return _by_key(known, unique, common)
     merged = _together(known, unique, distinct=True)
-    new = int(merged.count().execute()) - int(known.count().execute())
-    return merged, Merged(int(unique.count().execute()), new, 0)
+    return merged, _size(merged) - _size(known), 0
 
 
 def _together(known: ir.Table, incoming: ir.Table, *, distinct: bool = False) -> ir.Table:

@@ -7,6 +7,7 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
+from campanile.customers.zones import naive
 
 #: States of an order that counts, where the shop says states.
 VALID_STATES = ("paid", "part_refunded")
@@ -14,7 +15,7 @@ VALID_STATES = ("paid", "part_refunded")
 
 def before(rows: ir.Table, as_of: datetime) -> ir.Table:
     """The events that had happened by then."""
-    return rows.filter(rows["at"] < ibis.timestamp(as_of.replace(tzinfo=None)))
+    return rows.filter(rows["at"] < ibis.timestamp(naive(as_of)))
 
 
 def valid_orders(orders: ir.Table, returned: ir.Table | None) -> ir.Table:

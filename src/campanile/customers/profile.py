@@ -16,7 +16,7 @@ from campanile.customers.profile_report import ProfileReport, Rate
 from campanile.customers.reach import contact_flags, gone
 from campanile.customers.stages import STAGES, StageCuts, stage_cuts, stage_of
 from campanile.customers.tables import CUSTOMERS, ORDER, RETURNED, VISITED
-from campanile.customers.zones import shop_day
+from campanile.customers.zones import naive, shop_day
 from campanile.spec.project import Project
 
 _YEAR = Duration(days=365)
@@ -63,7 +63,7 @@ def _write_profile(project: Project, database: CustomerDatabase, as_of: datetime
         buyers = _scored_buyers(project, database, as_of)
         profile = _profile(customers, buyers, _visits(project, database, as_of), cuts)
         database.store_own(PROFILE, profile.order_by("customer_id"))
-        state = {"as_of": as_of.replace(tzinfo=None), "settings": _fingerprint(project)}
+        state = {"as_of": naive(as_of), "settings": _fingerprint(project)}
         database.note_profile([state])
     return cuts
 
@@ -102,7 +102,7 @@ def _buyers(project: Project, database: CustomerDatabase, as_of: datetime, windo
     orders = _orders(database, as_of)
     at, net = orders["at"], orders.net
     days = shop_day(at, project.zone, since=_first_moment(database))
-    year, recent = (at >= _naive(length.before(as_of)) for length in (_YEAR, window))
+    year, recent = (at >= _literal(length.before(as_of)) for length in (_YEAR, window))
     found = orders.group_by("customer_id").agg(
         first_order_at=at.min(),
         last_order_at=at.max(),
@@ -124,7 +124,7 @@ def _less_returns(database: CustomerDatabase, buyers: ir.Table, as_of: datetime,
         return buyers
     known = before(database.table(ORDER), as_of) if ORDER in database.tables() else _orders(database, as_of)
     back = unmatched_returns(before(database.table(RETURNED), as_of), known)
-    year, recent = (back["at"] >= _naive(length.before(as_of)) for length in (_YEAR, window))
+    year, recent = (back["at"] >= _literal(length.before(as_of)) for length in (_YEAR, window))
     lost = back.group_by("customer_id").agg(
         lost_365d=back.amount.sum(where=year), lost_rfm=back.amount.sum(where=recent)
     )
@@ -158,8 +158,8 @@ def _profile(customers: ir.Table, buyers: ir.Table, visits: ir.Table | None, cut
     return seen.select(*profile.columns, visits.visit_recency_days)
 
 
-def _naive(moment: datetime) -> ir.TimestampValue:
-    return ibis.timestamp(moment.replace(tzinfo=None))
+def _literal(moment: datetime) -> ir.TimestampValue:
+    return ibis.timestamp(naive(moment))
 
 
 def _days_until(project: Project, as_of: datetime, day: ir.DateValue) -> ir.IntegerValue:
@@ -176,14 +176,19 @@ def _report(project: Project, database: CustomerDatabase, as_of: datetime, cuts:
     orders = _orders(database, as_of)
     strangers = orders.anti_join(database.table(CUSTOMERS), "customer_id").customer_id.nunique()
     bought = profile.filter(profile.orders > 0)
-    seen = bought.aggregate(
-        buyers=bought.count(), first=bought.first_order_at.min(), last=bought.recency_days.min(), most=bought.orders.max()
-    ).to_pyarrow().to_pylist()[0]  # fmt: skip
+    seen = _first_row(
+        bought.aggregate(
+            buyers=bought.count(),
+            first=bought.first_order_at.min(),
+            last=bought.recency_days.min(),
+            most=bought.orders.max(),
+        )
+    )
     rates = _check(project, database, as_of, cuts)
     return ProfileReport(
         as_of=as_of,
         customers=int(profile.count().execute()),
-        buyers=seen["buyers"],
+        buyers=int(str(seen["buyers"])),
         strangers=int(strangers.execute()),
         stages={stage: stages.get(stage, 0) for stage in STAGES},
         segments={name: segments.get(name, 0) for name in rfm.SEGMENTS},
@@ -198,8 +203,14 @@ def _warnings(seen: dict[str, object], as_of: datetime) -> tuple[str, ...]:
     first, last, most = seen["first"], seen["last"], seen["most"]
     if not isinstance(first, datetime) or not isinstance(last, int) or not isinstance(most, int):
         return ("nobody has bought yet: no RFM, everybody is a prospect",)
-    history = (as_of.replace(tzinfo=None) - first).days
-    return rfm.warnings(buyers=int(str(seen["buyers"])), history_days=history, days_since_last_order=last, most_orders=most)
+    history = (naive(as_of) - first).days
+    buyers = int(str(seen["buyers"]))
+    return rfm.warnings(buyers=buyers, history_days=history, days_since_last_order=last, most_orders=most)
+
+
+def _first_row(rows: ir.Table) -> dict[str, object]:
+    found: dict[str, object] = rows.to_pyarrow().to_pylist()[0]
+    return found
 
 
 def _counts(rows: ir.Table, column: str) -> dict[str, int]:
@@ -207,14 +218,16 @@ def _counts(rows: ir.Table, column: str) -> dict[str, int]:
     return dict(zip(counted["value"].to_pylist(), counted["rows"].to_pylist(), strict=True))
 
 
-def _check(project: Project, database: CustomerDatabase, as_of: datetime, cuts: StageCuts) -> dict[str, tuple[Rate, ...]]:
+def _check(
+    project: Project, database: CustomerDatabase, as_of: datetime, cuts: StageCuts
+) -> dict[str, tuple[Rate, ...]]:
     """How many of each stage and score 90 days ago have bought since: what a stage or score is worth."""
     earlier = as_of - _AHEAD
     buyers = _scored_buyers(project, database, earlier)
-    later = _orders(database, as_of).filter(lambda orders: orders["at"] >= _naive(earlier))
+    later = _orders(database, as_of).filter(lambda orders: orders["at"] >= _literal(earlier))
     since = later.select("customer_id").distinct().mutate(bought=True)
     joined = buyers.mutate(stage=stage_of(buyers.recency_days, cuts)).left_join(since, "customer_id")
-    found = joined.mutate(bought=joined.bought.fill_null(False))
+    found = joined.mutate(bought=joined.bought.fill_null(engine.FALSE))
     rates = {"stage": _rates(found, "stage")}
     order = {stage: position for position, stage in enumerate(STAGES)}
     rates["stage"] = tuple(sorted(rates["stage"], key=lambda rate: order[str(rate.level)]))

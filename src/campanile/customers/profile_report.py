@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from campanile import clock
@@ -44,6 +44,10 @@ class ProfileReport:
     #: By `rfm.r`, `rfm.f` and `rfm.m`.
     score_rates: Mapping[str, tuple[Rate, ...]]
     warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The report as plain data."""
+        return asdict(self) | {"as_of": clock.iso(self.as_of), "warnings": list(self.warnings), "contract": 1}
 
     def text(self) -> str:
         """The report for people."""

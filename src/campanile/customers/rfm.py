@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -73,8 +73,10 @@ def _recency_score(buyers: ir.Table, most_days: Sequence[int] | None) -> ir.Inte
     return _count(-days > cut for cut in engine.cut_points(freshness, SCORES))
 
 
-def _count(conditions: object) -> ir.IntegerValue:
-    return functools.reduce(lambda total, holds: total + holds.cast("int64"), conditions, ibis.literal(1, "int64"))  # type: ignore[call-overload,no-any-return]
+def _count(conditions: Iterable[ir.BooleanValue]) -> ir.IntegerValue:
+    """One more than the number of conditions that hold."""
+    one: ir.IntegerValue = ibis.literal(1, "int64")
+    return functools.reduce(lambda total, holds: total + holds.cast("int64"), conditions, one)
 
 
 def tie_safe(worse: int, count: int, scores: int = SCORES) -> int:

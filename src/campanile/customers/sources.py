@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from campanile.customers.lines import Dialect, read_header
-from campanile.customers.tables import CONTACT_COLUMNS, columns_of, key_of, mapping_example
-from campanile.errors import CampanileError, Problem, ProblemsError, did_you_mean
+from campanile.customers.tables import columns_of, mapping_example
+from campanile.errors import CampanileError, ProblemsError, did_you_mean
 from campanile.spec.loader import FileReport, load_document
 from campanile.spec.mapping import Column, TableMapping
 from campanile.spec.project import Project
@@ -76,7 +76,7 @@ def plan_imports(project: Project) -> list[TableImport]:
 def _plan(project: Project, table: str, mapping: TableMapping, settings: _Settings) -> TableImport:
     sources = list(_sources(project, table, mapping, settings))
     columns = mapping.columns or _columns_by_name(table, sources)
-    key = key_of(table, mapping)
+    key = mapping.key_of(table)
     if sources:
         for needed in dict.fromkeys((*_identity(table), *key)):
             if needed not in columns:
@@ -188,7 +188,3 @@ def text_pieces(text: str) -> Iterator[tuple[str, str]]:
     if text:
         yield text, ""
 
-
-def is_contact(column: str) -> bool:
-    """Whether the column holds contact data."""
-    return column in CONTACT_COLUMNS

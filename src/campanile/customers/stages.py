@@ -36,9 +36,9 @@ class StageCuts:
         """Where the cut points come from, for people.
 
         >>> StageCuts(90, 180, 365, 730, "defaults", 12).sentence
-        'active to 90 days, silent to 180, sleeping to 365, lapsed to 730 (defaults: 12 repurchase gaps, 200 are needed)'
+        'active 90 days, silent 180, sleeping 365, lapsed 730 (defaults: 12 repurchase gaps, 200 are needed)'
         """
-        days = f"active to {self.active} days, silent to {self.silent}, sleeping to {self.sleeping}, lapsed to {self.lapsed}"
+        days = f"active {self.active} days, silent {self.silent}, sleeping {self.sleeping}, lapsed {self.lapsed}"
         if self.origin == "settings":
             return f"{days} (from campanile.yaml)"
         if self.origin == "defaults":
@@ -55,11 +55,10 @@ def stage_cuts(settings: StageSettings, buying_days: ir.Table) -> StageCuts:
     """
     if settings.active and settings.silent and settings.sleeping and settings.lapsed:
         return StageCuts(settings.active, settings.silent, settings.sleeping, settings.lapsed, "settings")
-    gaps = repurchase_gaps(buying_days)
-    count = int(gaps.count().execute())
+    count, cuts = engine.percentiles(repurchase_gaps(buying_days), _SHARES)
     if count < _FEWEST_GAPS:
         return StageCuts(*_FALLBACK, "defaults", count)
-    active, silent, sleeping = engine.percentiles(gaps, _SHARES)
+    active, silent, sleeping = cuts
     return _rising(active, silent, sleeping, count)
 
 

@@ -84,9 +84,7 @@ class Ledger:
                 return
             connection.execute(insert(tables.plan).values(**_plan_row(plan)))
             planned = write_planned(connection, plan.plan_id, messages)
-            connection.execute(
-                update(tables.plan).where(tables.plan.c.plan_id == plan.plan_id).values(planned=planned)
-            )
+            connection.execute(update(tables.plan).where(tables.plan.c.plan_id == plan.plan_id).values(planned=planned))
 
     def plan(self, campaign: str, wave: str | None = None) -> PlanRecord | None:
         """The plan of that wave, by default of the latest; None when nothing is planned."""
@@ -159,8 +157,8 @@ class Ledger:
         """Channel and address of everything suppressed, as `address_key` writes them; streamed."""
         query = select(tables.suppression.c.channel, tables.suppression.c.address)
         with self.reading() as connection:
-            for channel, address in connection.execution_options(yield_per=_CHUNK).execute(query):
-                yield channel, address
+            for row in connection.execution_options(yield_per=_CHUNK).execute(query):
+                yield row.channel, row.address
 
     def register_experiment(self, plan_id: str, campaign: str, fingerprint: str, spec_json: str, at: datetime) -> None:
         """Keeps what the experiment promised, at the plan's first send. Later calls change nothing."""
@@ -197,6 +195,18 @@ class Ledger:
         with self.reading() as connection:
             for row in connection.execution_options(yield_per=_CHUNK).execute(query):
                 yield Contact(**_named(row))
+
+    def first_hand_over(self, plan_id: str) -> datetime | None:
+        """When the first attempt of the plan was opened; None when none was."""
+        message, attempt = tables.message.c, tables.attempt.c
+        query = (
+            select(func.min(attempt.opened_at))
+            .join(tables.message, message.message_id == attempt.message_id)
+            .where(message.plan_id == plan_id)
+        )
+        with self.reading() as connection:
+            moment: datetime | None = connection.scalar(query)
+        return moment
 
     def export_messages(self, plan_id: str, path: Path) -> None:
         """Writes the plan's messages as Parquet, without addresses and variables; memory stays flat."""

@@ -87,8 +87,8 @@ def outcomes(database: CustomerDatabase, wave: Wave, within: Span) -> ir.Table:
     """One row per assigned customer, control included; `within` is the wave's `span`, which spares the engine the rest.
 
     Columns: customer_id, arm, stratum; responded (0/1: a valid order in the window), orders, revenue (minor units, net
-    of returns known at `read_at`), discount, day of the first order (0 is the first, NULL without one); pre_orders,
-    pre_revenue; and the `COUNTERS`, NULL where the shop has no such table.
+    of returns known at `read_at`), discount; pre_orders, pre_revenue; and the `COUNTERS`, NULL where the shop has no
+    such table.
     """
     units = _units(database, wave)
     windows = _Windows(units, within)
@@ -140,9 +140,11 @@ def arm_outcomes(relation: ir.Table) -> dict[str, ArmOutcome]:
     return {row["arm"]: _arm(row) for row in rows}
 
 
-def response_curve(relation: ir.Table) -> dict[str, dict[int, int]]:
-    """Customers by arm and by the day of their first order in the window; days count from 0."""
-    first = relation.filter(relation["day"].notnull())
+def response_curve(database: CustomerDatabase, wave: Wave, within: Span) -> dict[str, dict[int, int]]:
+    """Customers by arm and by the day of their first valid order in the window; the first day is 0."""
+    orders = _Windows(_units(database, wave), within).of(database.net_orders(wave.read_at))
+    seconds = (orders["at"].min().epoch_seconds() - orders["due_at"].min().epoch_seconds()).cast("int64")
+    first = orders.group_by("arm", "customer_id").aggregate(day=(seconds // 86_400).cast("int64"))
     rows = first.group_by("arm", "day").aggregate(customers=first.count()).to_pyarrow().to_pylist()
     curve: dict[str, dict[int, int]] = {}
     for row in rows:
@@ -205,13 +207,13 @@ class _Windows:
     within: Span
 
     def of(self, events: ir.Table) -> ir.Table:
-        """The events that fall into their customer's window, with the customer's due_at.
+        """The events that fall into their customer's window, with the customer's arm and due_at.
 
         The span is a pair of constants that the engine compares before it joins: few of a shop's orders are in it.
         """
         first, last = (_naive(moment) for moment in (self.within.first_due, self.within.ends))
         near = events.filter(events["at"] >= first, events["at"] < last)
-        joined = near.inner_join(self.units.select("customer_id", "due_at", "ends_at"), "customer_id")
+        joined = near.inner_join(self.units.select("customer_id", "arm", "due_at", "ends_at"), "customer_id")
         return joined.filter(joined["at"] >= joined["due_at"], joined["at"] < joined["ends_at"])
 
 
@@ -223,13 +225,11 @@ def _bought(database: CustomerDatabase, wave: Wave, windows: _Windows) -> ir.Tab
     orders = windows.of(database.net_orders(wave.read_at))
     number = orders["order_id"].nunique() if "order_id" in orders.columns else orders.count()
     given = orders["discount"].sum() if "discount" in orders.columns else ibis.literal(0)
-    seconds = (orders["at"].min().epoch_seconds() - orders["due_at"].min().epoch_seconds()).cast("int64")
     return orders.group_by("customer_id").aggregate(
         responded=ibis.literal(1, "int64"),
         orders=number.cast("int64"),
         revenue=orders["net"].sum().cast("int64"),
         discount=given.cast("int64"),
-        day=(seconds // 86_400).cast("int64"),
     )
 
 

@@ -98,8 +98,8 @@ class _Reading:
         wave = Wave(self.plan.campaign, snapshot, messages, self.terms.experiment.primary.window, self.now)
         within = measured.span(database, wave)
         setting = self.setting(within)
-        relation = measured.outcomes(database, wave, within)
-        arms = _checked(self.plan.campaign, self.terms, measured.arm_outcomes(relation))
+        arms = measured.arm_outcomes(measured.outcomes(database, wave, within))
+        _check_arms(self.plan.campaign, self.terms, arms)
         delivery = _delivery(database, messages, self.terms)
         record = self.record(database, snapshot)
         inquiry = Inquiry(self.terms, setting, self.project.currency, arms, delivery, record)
@@ -116,7 +116,9 @@ class _Reading:
         if not setting.ended:
             ends = moment(setting.window_ends, setting.zone)
             return replace(known, verdict=early(setting, known.guards, ends))
-        return self.judged(known, Effects(self.terms, self.project.currency, arms), measured.response_curve(relation))
+        return self.judged(
+            known, Effects(self.terms, self.project.currency, arms), measured.response_curve(database, wave, within)
+        )
 
     def judged(self, known: Readout, effects: Effects, first_days: Mapping[str, Mapping[int, int]]) -> Readout:
         """The readout with its effects and the verdict."""
@@ -177,24 +179,18 @@ class _Reading:
         newest, a_day = measured.newest_order(database, self.now)
         with snapshot.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Record(digest == self.plan.snapshot_sha256, self.registered_at, self.first_hand_over(), newest, a_day)
-
-    def first_hand_over(self) -> datetime | None:
-        """When a provider first took a message of this campaign."""
-        since = self.ledger.contacts(self.plan.created_at)
-        return next((contact.at for contact in since if contact.campaign == self.plan.campaign), None)
+        return Record(digest == self.plan.snapshot_sha256, self.registered_at, self.ledger.first_hand_over(self.plan.plan_id), newest, a_day)
 
 
 _UNDECIDED = Verdict("no_verdict", "")
 
 
-def _checked(campaign: str, terms: Terms, arms: dict[str, ArmOutcome]) -> dict[str, ArmOutcome]:
-    """The arms, when every registered one has customers to compare."""
+def _check_arms(campaign: str, terms: Terms, arms: Mapping[str, ArmOutcome]) -> None:
+    """Raises CampanileError when a registered arm has too few customers to compare."""
     small = [arm for arm in in_order(terms) if arm not in arms or arms[arm].statistics.n < 2]
     if small:
         what = f"arm {small[0]} of {campaign} has fewer than two customers, so there is nothing to compare"
         raise CampanileError(what, "plan the campaign with a larger audience")
-    return arms
 
 
 def _delivery(database: CustomerDatabase, messages: Path, terms: Terms) -> tuple[Delivery, ...]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.parser import BytesHeaderParser
@@ -14,6 +16,8 @@ from pathlib import Path
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from campanile.errors import CampanileError
 
 #: Of ten thousand recipients, how many the server refuses and how many answers it loses after taking the mail.
 REFUSED, LOST = 80, 3
@@ -49,15 +53,30 @@ class _Mailbox:
 
 @contextmanager
 def mailbox(folder: Path) -> Iterator[int]:
-    """The port of a mail server on 127.0.0.1 that runs until the block ends and keeps mails in `folder`."""
+    """The port of a mail server on 127.0.0.1 that runs until the block ends and keeps mails in `folder`.
+
+    A process of its own: beside the sender, not in turns with it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port = _free_port()
+    command = [sys.executable, "-m", __name__, str(folder), str(port)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        try:
+            if not server.stdout.readline():
+                raise CampanileError(f"the rehearsal's mail server did not start on port {port}", "try again")
+            yield port
+        finally:
+            server.terminate()
+
+
+def serve(folder: Path, port: int) -> None:
+    """Runs the mail server until whoever started it goes away."""
     controller = Controller(_Mailbox(folder), hostname="127.0.0.1", port=port, ready_timeout=30)
     controller.start()
-    try:
-        yield port
-    finally:
-        controller.stop()
+    print("ready", flush=True)  # noqa: T201 - the sign for the process that waits
+    sys.stdin.read()
+    controller.stop()
 
 
 def _free_port() -> int:
@@ -70,3 +89,7 @@ def _free_port() -> int:
 def received(folder: Path) -> set[str]:
     """Ids of the messages whose mails lie in `folder`."""
     return {path.stem for path in folder.glob("*.eml")}
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), int(sys.argv[2]))

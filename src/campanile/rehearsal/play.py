@@ -38,6 +38,9 @@ from campanile.sending.run import run_campaign
 from campanile.sending.status import status, status_text
 from campanile.spec.project import Project
 
+#: Tables that customers' reactions add to.
+_AFTERWARDS = ("order", "returned", "unsubscribed")
+
 Tell = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
@@ -162,7 +165,7 @@ class _Stage:
             shop = write_shop(folder, as_of=self.as_of.astimezone(zone), customers=self.script.customers, seed=self.script.seed)
         with CustomerDatabase.open(self.project) as database:
             with self._act(f"Import, with {shop.bad_rows} bad rows in it"):
-                report = import_tables(self.project, database)
+                report = import_tables(self.project, database, now=self.as_of)
             self.tell(_indented(report.text()))
             with self._act("Profile"):
                 profile = refresh_profile(self.project, database, self.as_of)
@@ -210,7 +213,7 @@ class _Stage:
                 zone=self.project.zone.key,
             )
             with CustomerDatabase.open(self.project) as database:
-                import_tables(self.project, database)
+                import_tables(self.project, database, only=_AFTERWARDS, now=self._end)
         return truth
 
     def read(self) -> Readout:

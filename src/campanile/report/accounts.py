@@ -125,22 +125,25 @@ def _states(accounts: tuple[Delivery, ...]) -> Table:
     states = [state for state in MessageState if any(account.states.get(state) for account in accounts)]
     columns = (Label("Arm"), label("planned"), *(label(state) for state in states))
     rows = tuple(
-        (account.arm, COUNT.text(account.planned), *(COUNT.text(account.states.get(state, 0)) for state in states))
+        (
+            Label(account.arm),
+            (COUNT.text(account.planned), *(COUNT.text(account.states.get(state, 0)) for state in states)),
+        )
         for account in accounts
     )
-    return Table("Messages by arm and state", columns, rows, "The states add up to what was planned.")
+    return Table(Label("Messages by arm and state"), columns, rows, "The states add up to what was planned.")
 
 
 def _reasons(accounts: tuple[Delivery, ...]) -> Table | None:
     rows = tuple(
-        (account.arm, state, reason, COUNT.text(number))
+        (Label(account.arm), (state, reason, COUNT.text(number)))
         for account in accounts
         for (state, reason), number in sorted(account.reasons.items(), key=lambda item: -item[1])
     )
     if not rows:
         return None
     columns = (Label("Arm"), Label("State"), Label("Reason"), Label("Messages"))
-    return Table("Why messages were not accepted", columns, rows, words=3)
+    return Table(Label("Why messages were not accepted"), columns, rows, words=3)
 
 
 def plan(readout: Readout) -> Section:
@@ -148,9 +151,9 @@ def plan(readout: Readout) -> Section:
     setting = readout.setting
     rows = tuple(KeyFigure(Label(name), text) for name, text in readout.terms)
     registered = (
-        f"Registered on {moment(setting.registered_at, setting.zone)}, before the first send."
+        f"Registered on {moment(setting.registered_at, setting.zone)}."
         if setting.registered_at
-        else "Registered at the first send; nothing has been sent yet."
+        else "Not registered, which happens at the first send: this is the plan as it was made."
     )
     deviations = readout.deviations
     differ = "keys differ" if len(deviations) > 1 else "key differs"
@@ -160,8 +163,11 @@ def plan(readout: Readout) -> Section:
     if deviations:
         columns = (Label("Key"), Label("Registered"), Label("Today"), Label("File"), Label("Changed by"))
         table = tuple(
-            (found.key, found.registered, found.today, found.file, f"{found.who} {found.when}".strip() or "unknown")
+            (
+                Label(found.key),
+                (found.registered, found.today, found.file, f"{found.who} {found.when}".strip() or "unknown"),
+            )
             for found in deviations
         )
-        blocks.append(Table("Deviations", columns, table, words=len(columns)))
+        blocks.append(Table(Label("Deviations"), columns, table, words=len(columns)))
     return Section("plan", "What was agreed beforehand?", answer, tuple(blocks))

@@ -44,7 +44,7 @@ def document(readout: Readout) -> Document:
         accounts.guards(readout),
         accounts.delivery(readout),
         accounts.plan(readout),
-        _method(setting),
+        _method(readout),
     )
     return Document(
         title=setting.campaign,
@@ -89,38 +89,46 @@ def _facts(setting: Setting) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _method(setting: Setting) -> Section:
-    level = f"{(1 - setting.alpha) * 100:g}%"
+def _method(readout: Readout) -> Section:
+    setting = readout.setting
+    read = moment(setting.read_at, setting.zone)
     items = (
         (
             "Who is compared",
             "Everyone assigned, in the arm they were assigned to, delivered or not (intention to treat).",
         ),
-        ("Clock", "The window starts at the planned send moment, for control as well, and is half-open."),
         (
-            "Rates",
-            f"Newcombe's interval at {level}; p from pooled z, or Fisher's exact test where fewer than five responders "
-            "are expected in an arm.",
+            "Clock",
+            "The window starts at the planned send moment, for control as well, and is half-open; days and hours are "
+            "counted in UTC.",
         ),
-        (
-            "Money",
-            f"Quasi-Poisson score interval at {level} beside a small control, Welch's where both arms are large; each "
-            "figure's p comes from the same method.",
-        ),
+        *_methods(readout),
         (
             "Costs",
             "Known, not estimated: messages handed over times their price, counted by arm, so that prices below one "
             "minor unit are not rounded per message. They move the interval of profit and do not widen it.",
         ),
-        (
-            "Returns",
-            f"Net of returns known on {moment(setting.read_at, setting.zone)}; read again 30 days later for the rest.",
-        ),
-        ("Times", f"{setting.zone.key}; windows of days and hours are counted in UTC."),
+        ("Returns", f"Net of returns known on {read}; read again 30 days later for the rest."),
+        ("Times", f"Shown in {setting.zone.key}."),
         ("Plan", f"{setting.plan_id}, fingerprint {setting.fingerprint[:12]}, as of {clock.iso(setting.as_of)}."),
     )
     rows = tuple(KeyFigure(Label(name), text) for name, text in items)
     return Section("method", "How this was computed", "", (Account("Method", rows),))
+
+
+def _methods(readout: Readout) -> tuple[tuple[str, str], ...]:
+    """The methods by figure, as the data chose them; in general while effects are withheld."""
+    level = f"{(1 - readout.setting.alpha) * 100:g}%"
+    if not readout.comparisons:
+        words = (
+            "Newcombe's interval for rates; a score interval for money beside a small control, Welch's in large arms."
+        )
+        return ((f"Intervals at {level}", words),)
+    found = {
+        DEFINITIONS[comparison.metric].label: f"{comparison.interval_method}; p: {comparison.p_method}"
+        for comparison in readout.comparisons
+    }
+    return tuple((f"{name}, {level} interval", f"{method}.") for name, method in found.items())
 
 
 def _used(headline: Headline, sections: tuple[Section | None, ...]) -> tuple[Definition, ...]:
@@ -130,8 +138,8 @@ def _used(headline: Headline, sections: tuple[Section | None, ...]) -> tuple[Def
         match block:
             case KeyFigures(figures=figures) | Account(rows=figures):
                 keys |= {figure.label.key for figure in figures}
-            case Table(columns=columns):
-                keys |= {column.key for column in columns}
+            case Table(caption=caption, columns=columns, rows=rows):
+                keys |= {caption.key, *(column.key for column in columns), *(name.key for name, _ in rows)}
             case Findings(items=items):
                 keys |= {item.label.key for item in items}
             case Drawings() | _:

@@ -71,15 +71,16 @@ class Findings:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under column labels; the first column names the row.
+    """Rows under column labels.
 
     Attributes:
+        rows: Name of the row, and its cells.
         words: How many columns from the left hold words; the others hold figures.
     """
 
-    caption: str
+    caption: Label
     columns: tuple[Label, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Label, tuple[str, ...]], ...]
     note: str = ""
     words: int = 1
 

@@ -146,23 +146,22 @@ def _tables(readout: Readout) -> tuple[Table, ...]:
     setting = readout.setting
     pairs = {(found.treatment, found.control) for found in readout.comparisons}
     if len(pairs) == 1:
-        rows = tuple((_name(found.metric, setting), *_row(found, setting)) for found in readout.comparisons)
-        return (
-            Table("Every comparison, per assigned customer", _columns(setting, "Figure", "Treated", "Control"), rows),
-        )
+        rows = tuple((_name(found.metric, setting), _row(found, setting)) for found in readout.comparisons)
+        caption = Label("Every comparison, per assigned customer")
+        return (Table(caption, _columns(setting, "Figure", "Treated", "Control"), rows),)
     families = dict.fromkeys(found.metric for found in readout.comparisons)
     columns = (*_columns(setting, "Comparison", "Mean", "Against"), label("p_adjusted"))
+    return tuple(Table(_name(metric, setting), columns, _family(metric, readout)) for metric in families)
+
+
+def _family(metric: str, readout: Readout) -> tuple[tuple[Label, tuple[str, ...]], ...]:
     return tuple(
-        Table(
-            _name(metric, setting),
-            columns,
-            tuple(
-                (f"{found.treatment} against {found.control}", *_row(found, setting), p_value(found.p_adjusted))
-                for found in readout.comparisons
-                if found.metric == metric
-            ),
+        (
+            Label(f"{found.treatment} against {found.control}"),
+            (*_row(found, readout.setting), p_value(found.p_adjusted)),
         )
-        for metric in families
+        for found in readout.comparisons
+        if found.metric == metric
     )
 
 
@@ -176,9 +175,9 @@ def _columns(setting: Setting, *names: str) -> tuple[Label, ...]:
     )
 
 
-def _name(metric: str, setting: Setting) -> str:
+def _name(metric: str, setting: Setting) -> Label:
     name = DEFINITIONS[metric].label
-    return f"{name} (primary)" if metric == setting.primary else name
+    return label(metric, f"{name} (primary)" if metric == setting.primary else name)
 
 
 def _row(found: Comparison, setting: Setting) -> tuple[str, ...]:

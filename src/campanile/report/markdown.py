@@ -53,8 +53,9 @@ def _block(block: Block) -> str:
         case Findings(items=items):
             return "\n".join(f"- {item.word}: **{_plain(item.label.text)}** {_plain(item.detail)}" for item in items)
         case Table(caption=caption, columns=columns, rows=rows, note=note, words=words):
-            table = _table([column.text for column in columns], rows, words)
-            return "\n\n".join(filter(None, (f"**{_plain(caption)}**", table, _plain(note))))
+            cells = [(name.text, *figures) for name, figures in rows]
+            table = _table([column.text for column in columns], cells, words)
+            return "\n\n".join(filter(None, (f"**{_plain(caption.text)}**", table, _plain(note))))
         case Account(caption=caption, rows=rows, note=note):
             return "\n\n".join(filter(None, (f"**{_plain(caption)}**", _figures(rows), _plain(note))))
         case Drawings(drawings=drawings):
@@ -79,6 +80,6 @@ def _plain(text: str) -> str:
     r"""The text on one line, with Markdown's own characters escaped.
 
     >>> _plain("2 * 3 | <b>")
-    '2 \\\\* 3 \\\\| \\\\<b\\\\>'
+    '2 \\* 3 \\| \\<b\\>'
     """
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

@@ -36,6 +36,4 @@ def resolve(  # noqa: PLR0913 - a decision names all of it
     if not who.strip() or not why.strip():
         raise UsageError("a decision needs who makes it and why", "give --who and --why")
     verdict: Verdict = "accepted" if decision == "accepted" else "rejected" if decision == "rejected" else "not_sent"
-    return settle_unknown(
-        ledger, plan.plan_id, message_ids or None, verdict=verdict, who=who, why=why, now=clock.now()
-    )
+    return settle_unknown(ledger, plan.plan_id, message_ids or None, verdict=verdict, who=who, why=why, now=clock.now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -202,15 +203,14 @@ def _renderer(project: Project, campaign: str, now: Now) -> Render:
 def _signals_stop(stop: asyncio.Event) -> Iterator[None]:
     """Lets Ctrl-C and SIGTERM end the run gently; outside the main thread whoever runs us does that."""
     loop = asyncio.get_running_loop()
-    caught = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.getsignal(number)
             loop.add_signal_handler(number, stop.set)
-        except (RuntimeError, ValueError):
-            break
-        caught.append(number)
     try:
         yield
     finally:
-        for number in caught:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)

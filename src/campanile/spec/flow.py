@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_PLAIN = re.compile(r"[^\s\-?:,\[\]{}#&*!|>'\"%@`][^,\[\]{}#:]*(?<!\s)")
+#: Texts that need no quotes: letters of any language, digits, and what cannot be taken for YAML's own signs.
+_PLAIN = re.compile(r"\w(?:[\w .%/+-]*[\w%])?")
 _NOT_TEXT = re.compile(r"-?\d+(\.\d+)?|true|false|null|~", re.IGNORECASE)
 
 

@@ -1,0 +1,93 @@
+"""A rehearsal plays the whole way, gives the same figures again, and the readout recovers what was put in."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import AFTER, DUE, ROOT, planned
+
+from campanile.customers.database import CustomerDatabase
+from campanile.customers.importing import import_tables
+from campanile.ledger.store import Ledger
+from campanile.measure.types import Comparison
+from campanile.plan.types import Plan
+from campanile.readout import read_out
+from campanile.rehearsal.play import Script, rehearse
+from campanile.rehearsal.react import Effect, react
+from campanile.sending.run import run_campaign
+from campanile.spec.project import Project, load_project
+
+
+def test_a_rehearsal_again_gives_the_same_figures(tmp_path: Path) -> None:
+    project = load_project(ROOT, home=tmp_path)
+    script = Script(customers=1_500, seed=3)
+    first = rehearse(project, "winback", script).to_json()
+    second = rehearse(project, "winback", script).to_json()
+    assert first == second
+    assert first["arms"]["control"] + first["arms"]["treatment"] == first["audience"] > 100
+    status = first["status"]
+    states = ("accepted", "rejected", "unknown", "suppressed", "expired", "held", "due", "claimed")
+    assert sum(status[state] for state in states) == status["planned"] == first["arms"]["treatment"]
+    mails = list(Path(first["mails"]).glob("*.eml"))
+    assert len(mails) == status["accepted"] + status["unknown"]
+    assert b"List-Unsubscribe: <https://" in mails[0].read_bytes()
+
+
+def test_another_seed_gives_another_shop(tmp_path: Path) -> None:
+    project = load_project(ROOT, home=tmp_path)
+    sizes = {rehearse(project, "winback", Script(customers=600, seed=seed)).plan.audience for seed in (1, 2)}
+    assert len(sizes) == 2
+
+
+@pytest.fixture(scope="module")
+def sent(shop_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Plan]:
+    """A wave that was sent to files, before anybody reacted."""
+    from conftest import with_outbox
+
+    home = tmp_path_factory.mktemp("sent") / "home"
+    shutil.copytree(shop_home, home)
+    project = with_outbox(load_project(ROOT, home=home))
+    plan = planned(project)
+    run_campaign(project, "winback", mode="send", now=lambda: DUE)
+    return project, plan
+
+
+def found(sent: tuple[Project, Plan], home: Path, *, lift: float, seed: int) -> tuple[Comparison, float]:
+    """What a readout finds, and what is true, after customers reacted with this seed."""
+    project, plan = sent
+    shutil.copytree(project.home, home)
+    project = replace(project, home=home)
+    treated = {path.stem for path in project.outbox_dir.rglob("*.eml")}
+    assert len(treated) == plan.arms["treatment"]
+    import pyarrow.parquet as pq
+
+    got = pq.read_table(home / plan.snapshot, filters=[("arm", "=", "treatment")])["customer_id"].to_pylist()
+    offer = project.campaign("winback").offer
+    truth = react(
+        home / plan.snapshot, got, home / "data", effect=Effect(baseline=0.10, lift=lift), offer=offer, days=30, seed=seed,
+        zone=project.zone.key,
+    )  # fmt: skip
+    with CustomerDatabase.open(project) as database, Ledger.open(project.ledger_path) as ledger:
+        import_tables(project, database, only={"order", "returned", "unsubscribed"})
+        readout = read_out(project, "winback", database=database, ledger=ledger, now=AFTER)
+    return readout.against_control("response_rate")[0], truth.difference
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("lift", [0.0, 0.08])
+def test_readouts_recover_the_truth(sent: tuple[Project, Plan], tmp_path: Path, lift: float) -> None:
+    """Over 12 rehearsals: at most 3 intervals miss (P below 0.3% at 95%), and the misses do not lean to one side."""
+    misses, errors = 0, []
+    for seed in range(12):
+        comparison, truth = found(sent, tmp_path / f"{seed}", lift=lift, seed=seed)
+        assert truth == pytest.approx(lift)
+        assert comparison.low is not None
+        assert comparison.high is not None
+        misses += not comparison.low <= truth <= comparison.high
+        standard_error = (comparison.high - comparison.low) / 3.92
+        errors.append((comparison.difference - truth) / standard_error)
+    assert misses <= 3
+    assert abs(sum(errors) / len(errors) ** 0.5) < 3.3, "the mean error is a standard normal figure; P below 0.1%"
