@@ -1,0 +1,180 @@
+"""Each command as a person calls it: exit codes, sentences instead of tracebacks, one JSON document when asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import DUE, ROOT, planned
+
+from campanile.cli.main import COMMANDS
+from campanile.ledger.store import Ledger
+from campanile.spec.project import Project
+
+AS_OF = ("--as-of", "2026-03-01T09:00")
+
+
+def campanile(*arguments: str, project: Path = ROOT, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    where = ["--project", str(project), *(["--home", str(home)] if home else [])]
+    done = subprocess.run(
+        [sys.executable, "-m", "campanile", *arguments, *where], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "campanile", command, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: campanile")
+
+
+def test_wrong_use_is_exit_code_2() -> None:
+    assert campanile("paln", "winback").returncode == 2
+    unknown = subprocess.run([sys.executable, "-m", "campanile", "paln"], capture_output=True, text=True, check=False)
+    assert 'did you mean "plan"?' in unknown.stderr
+    assert campanile("plan", "winback", "--as-of", "yesterday").returncode == 2
+
+
+def test_an_unknown_campaign_is_answered_with_the_nearest() -> None:
+    done = campanile("plan", "winbak")
+    assert done.returncode == 1
+    assert done.stderr.strip() == 'no campaign "winbak"; did you mean "winback"?'
+
+
+def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
+    for folder in ("campaigns", "experiments", "templates"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for name in ("campanile.yaml", "segments.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    edits = {
+        "campaigns/winback.yaml": ("channel:", "chanel:"),
+        "experiments/winback.yaml": ("treatment: 80%", "treatment: 90%"),
+        "templates/winback.txt.j2": ("{{ unsubscribe_link }}", "{{ unsubscribe_lnk }}"),
+    }
+    for name, (old, new) in edits.items():
+        path = tmp_path / name
+        path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    done = campanile("check", project=tmp_path)
+    assert done.returncode == 1
+    assert "campaigns/winback.yaml:" in done.stderr
+    assert 'did you mean "channel"?' in done.stderr
+    assert "110%" in done.stderr
+    answer = json.loads(campanile("check", "--json", project=tmp_path).stdout)
+    assert {problem["file"] for problem in answer["problems"]} >= {"campaigns/winback.yaml", "experiments/winback.yaml"}
+
+
+def test_what_was_not_done_before_is_named_with_its_command(tmp_path: Path) -> None:
+    planning = campanile("plan", "winback", *AS_OF, home=tmp_path)
+    assert planning.returncode == 1
+    assert "campanile import" in planning.stderr
+    running = campanile("run", "winback", home=tmp_path)
+    assert running.returncode == 1
+    assert "campanile plan winback" in running.stderr
+    assert "campanile plan winback" in campanile("readout", "winback", home=tmp_path).stderr
+
+
+def test_a_missing_file_of_the_shop_names_the_mapping(tmp_path: Path) -> None:
+    done = campanile("import", home=tmp_path)
+    assert done.returncode == 1
+    assert "campanile.yaml:" in done.stderr
+    assert "data/customers.csv" in done.stderr
+
+
+@pytest.mark.parametrize("store", ["ledger.sqlite", "customers.duckdb"])
+def test_a_damaged_store_is_a_sentence(shop: Project, store: str) -> None:
+    planned(shop)
+    path = shop.home / store
+    size = path.stat().st_size
+    for side in shop.home.glob(f"{store}-*"):
+        side.unlink()
+    path.write_bytes(b"not a database at all " * (size // 22))
+    done = campanile("plan", "winback", *AS_OF, home=shop.home)
+    assert done.returncode == 1
+    assert store in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3
+
+
+def test_a_locked_customer_database_names_who_holds_it(shop: Project) -> None:
+    code = f"import duckdb, time; c = duckdb.connect({str(shop.database_path)!r}); print('open', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout is not None
+            holder.stdout.readline()
+            done = campanile("plan", "winback", *AS_OF, home=shop.home)
+            assert done.returncode == 1
+            assert str(holder.pid) in done.stderr
+        finally:
+            holder.kill()
+
+
+def test_a_mail_server_that_is_down_loses_nothing(own_shop: Callable[[], Project]) -> None:
+    project = own_shop()
+    plan = planned(project)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = project.root / "campanile.yaml"
+    settings.write_text(settings.read_text(encoding="utf-8").replace("port: 1025", f"port: {port}"), encoding="utf-8")
+    done = campanile("run", "winback", "--mode", "send", "--now", "2026-03-05T10:30", project=project.root, home=project.home)
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr or str(port) in done.stderr
+    status = json.loads(campanile("status", "winback", "--json", project=project.root, home=project.home).stdout)
+    assert status["due"] == status["planned"] == plan.load.messages
+
+
+def test_the_whole_way_answers_in_json(shop: Project) -> None:
+    plan = json.loads(campanile("plan", "winback", *AS_OF, "--json", home=shop.home).stdout)
+    assert sum(plan["arms"].values()) == plan["audience"]
+    preview = json.loads(campanile("preview", "winback", "--count", "3", "--json", home=shop.home).stdout)
+    assert preview["messages"] == 3
+    assert Path(preview["page"]).exists()
+    dry = json.loads(campanile("run", "winback", "--json", "--now", "2026-03-05T10:30", home=shop.home).stdout)
+    states = ("accepted", "rejected", "unknown", "suppressed", "expired", "held", "due", "claimed")
+    assert sum(dry[state] for state in states) == dry["planned"] == plan["messages"]
+    early = json.loads(campanile("readout", "winback", "--now", "2026-03-10", "--json", home=shop.home).stdout)
+    assert early["verdict"]["decision"] == "no_verdict"
+
+
+def test_sigterm_stops_cleanly_and_a_second_run_goes_on(own_shop: Callable[[], Project]) -> None:
+    """Against a mail server that takes its time."""
+    project = own_shop()
+    plan = planned(project)
+    from campanile.rehearsal.mailbox import mailbox, received
+
+    mails = project.home / "mails"
+    with mailbox(mails) as port:
+        settings = project.root / "campanile.yaml"
+        text = settings.read_text(encoding="utf-8").replace("port: 1025", f"port: {port}")
+        settings.write_text(text.replace("security: none", "security: none\n    connections: 1"), encoding="utf-8")
+        command = [
+            sys.executable, "-m", "campanile", "run", "winback", "--mode", "send", "--now", "2026-03-05T10:30",
+            "--project", str(project.root), "--home", str(project.home), "--json",
+        ]  # fmt: skip
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+        deadline = time.monotonic() + 60
+        while not received(mails) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGTERM)
+        out, err = child.communicate(timeout=60)
+        assert "Traceback" not in err
+        first = json.loads(out)
+        assert first["unknown"] <= 3
+        assert first["claimed"] == 0
+        second = campanile("run", "winback", "--mode", "send", "--now", "2026-03-05T10:30", "--json", project=project.root, home=project.home)
+        final = json.loads(second.stdout)
+    assert final["due"] == 0
+    assert final["accepted"] + final["unknown"] == len(received(mails))
+    assert final["accepted"] + final["rejected"] + final["unknown"] == plan.load.messages
+    with Ledger.open(project.ledger_path) as ledger:
+        assert ledger.first_hand_over(plan.plan_id) == DUE
