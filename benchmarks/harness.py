@@ -10,8 +10,10 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 
@@ -24,25 +26,45 @@ class Cost:
     peak_mb: float
     answer: Any
 
+    def __add__(self, other: Cost) -> Cost:
+        """Both, one after the other."""
+        peak = max(self.peak_mb, other.peak_mb)
+        return Cost(self.cpu + other.cpu, self.wall + other.wall, peak, self.answer)
+
+    def scaled(self, factor: float) -> Cost:
+        """As if there had been so many times as much to do; memory stays."""
+        return replace(self, cpu=self.cpu * factor, wall=self.wall * factor)
+
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: ours beside the reference."""
+    """One line of the table: ours beside the reference. `size` counts what the stage works on."""
 
     stage: str
     size: int
     ours: Cost
-    reference: Cost
+    reference: Cost | None
     against: str
 
     def cells(self) -> list[str]:
         """The line's cells as text."""
-        ratio = self.ours.cpu / self.reference.cpu if self.reference.cpu else float("nan")
-        rate = self.size / self.ours.wall if self.ours.wall else float("nan")
+        ours, reference = self.ours, self.reference
+        rate = self.size / ours.wall if ours.wall else float("nan")
         return [
-            self.stage, f"{self.size:,}", f"{self.ours.cpu:.2f}", f"{self.reference.cpu:.2f}", f"{ratio:.2f}",
-            f"{rate:,.0f}", f"{self.ours.peak_mb:.0f}", f"{self.reference.peak_mb:.0f}", self.against,
+            self.stage,
+            f"{self.size:,}",
+            f"{ours.cpu:.2f}",
+            f"{reference.cpu:.2f}" if reference else "",
+            f"{ours.cpu / reference.cpu:.2f}" if reference and reference.cpu else "",
+            f"{rate:,.0f}",
+            f"{ours.peak_mb:.0f}",
+            f"{reference.peak_mb:.0f}" if reference else "",
+            self.against,
         ]
+
+
+class DifferentAnswersError(Exception):
+    """Ours and its reference did not compute the same."""
 
 
 def measured(work: Callable[..., Any], **arguments: Any) -> Cost:
@@ -55,21 +77,72 @@ def measured(work: Callable[..., Any], **arguments: Any) -> Cost:
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
 
+def medians(works: Sequence[Callable[..., Any]], *, times: int, **arguments: Any) -> list[Cost]:
+    """For each work the run with the median CPU time; the works take turns, so that all meet the same neighbours."""
+    rounds = [[measured(work, **arguments) for work in works] for _ in range(times)]
+    return [sorted(runs, key=lambda cost: cost.cpu)[(times - 1) // 2] for runs in zip(*rounds, strict=True)]
+
+
+def check_same(what: str, answers: Sequence[Any]) -> None:
+    """Nothing; DifferentAnswersError when the answers are not all equal."""
+    if any(answer != answers[0] for answer in answers[1:]):
+        raise DifferentAnswersError(f"{what}: " + " / ".join(map(str, answers)))
+
+
+class _Clock:
+    """CPU and wall seconds of this process, without those spent in `paused` blocks."""
+
+    def __init__(self) -> None:
+        self.skipped = (0.0, 0.0)
+
+    def now(self) -> tuple[float, float]:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return usage.ru_utime + usage.ru_stime - self.skipped[0], time.perf_counter() - self.skipped[1]
+
+    def skip(self, since: tuple[float, float]) -> None:
+        cpu, wall = self.now()
+        self.skipped = (self.skipped[0] + cpu - since[0], self.skipped[1] + wall - since[1])
+
+
+_clock = _Clock()
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """What happens inside is not counted: getting the input of a stage, checking what it made."""
+    began = _clock.now()
+    try:
+        yield
+    finally:
+        _clock.skip(began)
+
+
 def timed(work: Callable[[], Any]) -> dict[str, Any]:
     """What a work that has loaded everything it needs takes from here to its end."""
-    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    cpu, wall = _clock.now()
     answer = work()
-    after, wall = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter() - started
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"cpu": cpu, "wall": wall, "peak_mb": after.ru_maxrss / 1024, "answer": answer}
+    cpu_after, wall_after = _clock.now()
+    return {"cpu": cpu_after - cpu, "wall": wall_after - wall, "peak_mb": _peak_mb(), "answer": answer}
+
+
+def _peak_mb() -> float:
+    """The most memory this process ever held; not `ru_maxrss`, which a process inherits from the one that started it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _child(target: str, arguments: str) -> None:
     import importlib
 
+    from benchmarks import harness
+
     module, _, name = target.partition(":")
     prepared = getattr(importlib.import_module(module), name)(**json.loads(arguments))
-    print(json.dumps(timed(prepared)))
+    # This module also runs as __main__; the clock that `paused` stops is the imported one's.
+    print(json.dumps(harness.timed(prepared)))
 
 
 if __name__ == "__main__":

@@ -2,26 +2,66 @@
 
 from __future__ import annotations
 
+import asyncio
+from base64 import b64encode
+from importlib.resources import files
+
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import acreate_markdown_artifact
 
 from campanile import clock
-from campanile.customers.database import CustomerDatabase
 from campanile.ledger.store import Ledger
 from campanile.readout.read import read_out
-from campanile.report.markdown import markdown
 from campanile.report.compose import document
+from campanile.report.document import Document, Drawing, Drawings
 from campanile.report.files import write_readout
-from flows.frame import CampaignName, project, without_personal_data
+from campanile.report.markdown import markdown
+from campanile.report.readout import Readout
+from flows.frame import CampaignName, artifact_key, customers, project, without_personal_data
 
 
-@flow(name="read-experiment", flow_run_name="read-{campaign}", persist_result=False)
+@flow(
+    name="read-experiment",
+    flow_run_name="read-{campaign}",
+    description="Read an experiment: can it be trusted, did it work, did it pay. No verdict before its window ends.",
+    persist_result=False,
+)
 @without_personal_data
 async def read_experiment(campaign: CampaignName) -> str:
-    """The decision. The readout's files lie below runs/readouts, its Markdown is an artifact."""
-    shop, name = project(), str(campaign)
-    with CustomerDatabase.open(shop) as database, Ledger.open(shop.ledger_path) as ledger:
-        readout = read_out(shop, name, database=database, ledger=ledger, now=clock.now())
-    write_readout(readout, shop.readouts_dir / name)
-    await create_markdown_artifact(key=f"readout-{name}", markdown=markdown(document(readout)), description=f"Readout of {name}")
+    """The decision. The readout's files lie below runs/readouts, its Markdown with the charts is an artifact.
+
+    Args:
+        campaign: One of the files in campaigns/ that has an experiment of the same name.
+    """
+    name = str(campaign)
+    readout = await asyncio.to_thread(_read, name)
+    await acreate_markdown_artifact(
+        key=artifact_key("readout", name), markdown=with_charts(document(readout)), description=readout.verdict.sentence
+    )
     return str(readout.verdict.decision)
+
+
+def with_charts(report: Document) -> str:
+    """The report as Markdown, its charts as images below the verdict."""
+    blocks = (block for section in report.sections for block in section.blocks)
+    drawings = [drawing for block in blocks if isinstance(block, Drawings) for drawing in block.drawings]
+    verdict, *sections = markdown(report).split("\n## ")
+    return "\n## ".join([verdict + "".join(f"\n{_image(drawing)}\n" for drawing in drawings), *sections])
+
+
+def _read(campaign: str) -> Readout:
+    shop = project()
+    with customers(shop) as database, Ledger.open(shop.ledger_path) as ledger:
+        readout = read_out(shop, campaign, database=database, ledger=ledger, now=clock.now())
+    write_readout(readout, shop.readouts_dir / campaign)
+    return readout
+
+
+def _image(drawing: Drawing) -> str:
+    """The drawing as a Markdown image that needs no page around it: light also in a dark UI."""
+    tag, _, inner = drawing.svg.partition(">")
+    light = (files("campanile.report") / "templates" / "report.css").read_text(encoding="utf-8").partition("}")[0] + "}"
+    ground = '<rect width="100%" height="100%" fill="var(--surface)"/>'
+    alone = tag.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    image = f"{alone}><style>{light}</style>{ground}{inner}"
+    return f"![{drawing.title}](data:image/svg+xml;base64,{b64encode(image.encode()).decode()})"

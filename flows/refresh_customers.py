@@ -2,40 +2,75 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from campanile import clock
-from campanile.customers.database import CustomerDatabase
+from campanile.customers.import_report import ImportReport
 from campanile.customers.importing import import_tables
 from campanile.customers.profile import refresh_profile
-from flows.frame import project, without_personal_data
+from campanile.customers.profile_report import ProfileReport
+from flows.frame import customers, project, without_personal_data
 
 
-@task(name="import", persist_result=False)
-@without_personal_data
-async def import_files() -> int:
-    """How many rows were rejected. Counts per table become an artifact."""
-    shop = project()
-    with CustomerDatabase.open(shop) as database:
-        report = import_tables(shop, database)
-    await create_table_artifact(key="import", table=report.rows(), description="What the import read and kept")
-    return report.rejected
-
-
-@task(name="profile", persist_result=False)
-@without_personal_data
-async def profile() -> int:
-    """How many customers have a profile. Stages and scores become an artifact."""
-    shop = project()
-    with CustomerDatabase.open(shop) as database:
-        report = refresh_profile(shop, database, clock.now())
-    await create_markdown_artifact(key="profile", markdown=f"```text\n{report.text()}\n```", description="The daily profile")
-    return report.customers
-
-
-@flow(name="refresh-customers", persist_result=False)
+@flow(
+    name="refresh-customers",
+    description="Import the shop's files and refresh the profile (stages, RFM). Daily, before campaigns select.",
+    persist_result=False,
+)
 @without_personal_data
 async def refresh_customers() -> dict[str, int]:
     """Counts: rejected rows and profiled customers."""
     return {"rejected": await import_files(), "customers": await profile()}
+
+
+@task(name="import", task_run_name="import", persist_result=False)
+@without_personal_data
+async def import_files() -> int:
+    """How many rows were rejected. Counts per table become an artifact."""
+    report = await asyncio.to_thread(_import)
+    rows = [
+        {
+            "table": table.table,
+            "read": table.read,
+            "kept": table.kept,
+            "new": table.new,
+            "updated": table.updated,
+            "rejected": sum(table.rejected.values()),
+            "why": "; ".join(f"{count:,} {reason}" for reason, count in table.rejected.items()),
+        }
+        for table in report.tables
+    ]
+    await acreate_table_artifact(
+        key="import",
+        table=rows,
+        description="What the import read, kept and rejected; rejects are listed beside the stores",
+    )
+    return sum(sum(table.rejected.values()) for table in report.tables)
+
+
+@task(name="profile", task_run_name="profile", persist_result=False)
+@without_personal_data
+async def profile() -> int:
+    """How many customers have a profile. Stages and scores become an artifact."""
+    report = await asyncio.to_thread(_profile)
+    await acreate_markdown_artifact(
+        key="profile",
+        markdown=f"```text\n{report.text()}\n```",
+        description="Customers by stage and score, and what that says",
+    )
+    return report.customers
+
+
+def _import() -> ImportReport:
+    shop = project()
+    with customers(shop) as database:
+        return import_tables(shop, database)
+
+
+def _profile() -> ProfileReport:
+    shop = project()
+    with customers(shop) as database:
+        return refresh_profile(shop, database, clock.now())

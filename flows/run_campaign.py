@@ -1,89 +1,177 @@
-"""Plans a campaign, then shows or sends it: what `campanile plan` and `campanile run` do, one task per batch."""
+"""Plans and shows a campaign, or sends what was planned: `campanile plan` and `campanile run`, one task per batch."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
+import httpx
 from prefect import flow, task
 from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
+    acreate_markdown_artifact,
+    acreate_progress_artifact,
+    acreate_table_artifact,
+    aupdate_progress_artifact,
 )
 
 from campanile import clock
-from campanile.customers.database import CustomerDatabase
 from campanile.ledger.store import Ledger
 from campanile.plan.explain import explain
 from campanile.plan.make import make_plan
 from campanile.plan.types import Plan
-from campanile.sending.run import Dispatch, open_dispatch, run_campaign as run_without_tasks
+from campanile.sending.frozen import planned_record
+from campanile.sending.run import Dispatch, RunReport, open_dispatch
+from campanile.sending.run import run_campaign as run_without_tasks
 from campanile.sending.status import status
 from campanile.spec.project import Project
-from flows.frame import CampaignName, Mode, project, without_personal_data
+from flows.frame import CampaignName, Mode, artifact_key, customers, gentle_stop, project, without_personal_data
+
+#: Seconds between two movements of the progress bar.
+_TICK = 3.0
 
 
-@task(name="plan", persist_result=False)
+@flow(
+    name="run-campaign",
+    flow_run_name="{campaign}-{mode}",
+    description="Dry run: plan a campaign, show what would be sent. Send: hand over what is due of exactly that plan.",
+    persist_result=False,
+)
+@without_personal_data
+async def run_campaign(campaign: CampaignName, mode: Mode = Mode.DRY_RUN) -> dict[str, int]:
+    """The campaign's messages by state.
+
+    Args:
+        campaign: One of the files in campaigns/.
+        mode: dry-run plans the campaign anew, as long as none of its messages is out, and hands nothing over.
+            send hands over what is due of the plan that is there; run it again to go on, nobody is written to twice.
+    """
+    name = str(campaign)
+    if mode is Mode.DRY_RUN:
+        await plan_wave(name)
+        return await dry_run(name)
+    return await _send(name)
+
+
+@task(name="plan", task_run_name="plan-{campaign}", persist_result=False)
 @without_personal_data
 async def plan_wave(campaign: str) -> dict[str, int]:
-    """Units by arm. The plan and its waterfall become artifacts."""
+    """Customers by arm. The plan and its waterfall become artifacts."""
     shop = project()
     plan = await asyncio.to_thread(_plan, shop, campaign)
-    text = f"```text\n{explain(plan, shop.zone)}\n```"
-    await create_markdown_artifact(key=f"plan-{_key(campaign)}", markdown=text, description=f"Plan of {campaign}")
+    await acreate_markdown_artifact(
+        key=artifact_key("plan", campaign),
+        markdown=_as_text(explain(plan, shop.zone)),
+        description=f"Plan of {campaign}: who gets what, what it can show, what it costs, what to weigh",
+    )
     rows = [{"line": step.line, "left": step.left, "lost": step.lost, "text": step.text} for step in plan.waterfall]
-    await create_table_artifact(key=f"waterfall-{_key(campaign)}", table=rows, description="Who was left out, and why")
+    await acreate_table_artifact(
+        key=artifact_key("waterfall", campaign),
+        table=rows,
+        description="Who was left out, line by line, before the split",
+    )
     return dict(plan.arms)
 
 
-@task(name="send-batch", task_run_name="batch-{batch}", persist_result=False)
+@task(name="dry-run", task_run_name="dry-run-{campaign}", persist_result=False)
 @without_personal_data
-async def send_batch(dispatch: Dispatch, batch: int) -> dict[str, int]:
-    """The batch's messages by state."""
-    tally = await dispatch.send(batch)
-    return {state.value: count for state, count in tally.counts.items()}
-
-
-@flow(name="run-campaign", flow_run_name="{campaign}-{mode}", persist_result=False)
-@without_personal_data
-async def run_campaign(campaign: CampaignName, mode: Mode = Mode.DRY_RUN) -> dict[str, int]:
-    """Plan a campaign if it is not planned yet, then render it (dry-run) or send what is due (send).
-
-    A second run sends nothing twice. The same as `campanile plan` and `campanile run`.
-    """
-    name = str(campaign)
-    await plan_wave(name)
-    account = await (_send(name) if mode is Mode.SEND else _show(name))
-    counts = {key: value for key, value in account.items() if isinstance(value, int) and key != "contract"}
-    rows = [{"state": state, "messages": count} for state, count in counts.items()]
-    await create_table_artifact(key=f"status-{_key(name)}", table=rows, description="Every planned message in one state")
-    return counts
+async def dry_run(campaign: str) -> dict[str, int]:
+    """The plan's messages by state, after each waiting one was rendered. Nothing is handed over."""
+    return await _account(await asyncio.to_thread(run_without_tasks, project(), campaign, mode="dry-run"))
 
 
 def _plan(shop: Project, campaign: str) -> Plan:
-    with CustomerDatabase.open(shop) as database, Ledger.open(shop.ledger_path) as ledger:
+    with customers(shop) as database, Ledger.open(shop.ledger_path) as ledger:
         return make_plan(shop, campaign, clock.now(), database=database, ledger=ledger)
 
 
-async def _send(campaign: str) -> dict[str, object]:
-    """The account after sending, one task per batch."""
-    bar = await create_progress_artifact(progress=0.0, key=f"progress-{_key(campaign)}", description=f"Sending {campaign}")
-    async with open_dispatch(project(), campaign) as dispatch:
-        for number, batch in enumerate(dispatch.batches, 1):
-            await send_batch(dispatch, batch)
-            await update_progress_artifact(artifact_id=bar, progress=100 * number / len(dispatch.batches))
-        account = status(dispatch.ledger, dispatch.plan)
-    await update_progress_artifact(artifact_id=bar, progress=100.0)
+async def _send(campaign: str) -> dict[str, int]:
+    """The plan's messages by state after sending, one task per batch; told as well when sending had to stop."""
+    shop, stop = project(), None
+    try:
+        async with open_dispatch(shop, campaign) as dispatch, _progress(dispatch) as advance:
+            stop = dispatch.stop
+            with gentle_stop(stop):
+                send_batch = _batch_task(dispatch, advance)
+                for batch in dispatch.batches:
+                    if not stop.is_set():
+                        await send_batch(batch)
+    finally:
+        if stop is not None:
+            account = await _account(_report(shop, campaign, stopped=stop.is_set()))
     return account
 
 
-async def _show(campaign: str) -> dict[str, object]:
-    report = await asyncio.to_thread(run_without_tasks, project(), campaign, mode="dry-run")
-    await create_markdown_artifact(key=f"dry-run-{_key(campaign)}", markdown=f"```text\n{report.text()}\n```")
-    return report.to_json()
+def _report(shop: Project, campaign: str, *, stopped: bool) -> RunReport:
+    with Ledger.open(shop.ledger_path) as ledger:
+        plan = planned_record(ledger, campaign)
+        return RunReport("send", status(ledger, plan), next_due=ledger.next_due(plan.plan_id), stopped=stopped)
 
 
-def _key(campaign: str) -> str:
-    """The campaign's name as artifact keys allow it: lower case, digits and dashes."""
-    return campaign.lower().replace("_", "-")
+async def _account(report: RunReport) -> dict[str, int]:
+    """The messages by state, after they became artifacts."""
+    name, account = report.status["campaign"], report.status
+    counts = {key: value for key, value in account.items() if isinstance(value, int) and key != "contract"}
+    await acreate_markdown_artifact(
+        key=artifact_key(report.mode, name),
+        markdown=_as_text(report.text()),
+        description=f"What the {report.mode} of {name} came to",
+    )
+    await acreate_table_artifact(
+        key=artifact_key("status", name),
+        table=[{"state": state, "messages": count} for state, count in counts.items()],
+        description=f"Where every planned message of {name} is: the states add up to the plan",
+    )
+    return counts
+
+
+def _batch_task(dispatch: Dispatch, advance: Callable[[int], None]) -> Callable[[int], Awaitable[dict[str, int]]]:
+    """The task that sends one batch. Prefect sees its number only."""
+
+    @task(name="send-batch", task_run_name="batch-{batch}", persist_result=False)
+    @without_personal_data
+    async def send_batch(batch: int) -> dict[str, int]:
+        """The batch's messages by state."""
+        tally = await dispatch.send(batch, advance)
+        return {state.value: count for state, count in tally.counts.items()}
+
+    return send_batch
+
+
+@asynccontextmanager
+async def _progress(dispatch: Dispatch) -> AsyncIterator[Callable[[int], None]]:
+    """What to tell of messages that reached a final state; a progress artifact follows every few seconds."""
+    tally = dispatch.ledger.tally(dispatch.plan.plan_id)
+    done, planned = tally.planned - tally.unfinished, max(tally.planned, 1)
+    campaign = dispatch.plan.campaign
+    bar = await acreate_progress_artifact(
+        progress=100 * done / planned,
+        key=artifact_key("progress", campaign),
+        description=f"Messages of {campaign} settled",
+    )
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+
+    async def show() -> None:
+        with suppress(httpx.HTTPError):  # a bar that cannot move stops no campaign
+            await aupdate_progress_artifact(artifact_id=bar, progress=100 * done / planned)
+
+    async def follow() -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            await show()
+
+    following = asyncio.create_task(follow())
+    try:
+        yield advance
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        await show()
+
+
+def _as_text(text: str) -> str:
+    return f"```text\n{text}\n```"

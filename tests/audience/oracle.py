@@ -149,7 +149,8 @@ class Oracle:
         if name:
             return sum((self.value(kind, row, name) or 0 for row in rows), Fraction(0))
         if kind == "bought":
-            return len({row["order_id"] for row in rows if row["order_id"] is not None})
+            orders = [row["order_id"] for row in rows]
+            return len(set(orders) - {None}) + orders.count(None)
         return len(rows)
 
     def taken(self, word: str, name: str, *, rows: list[Any], kind: str, days: list[date], known: list[Any]) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
@@ -94,16 +94,13 @@ class Tables:
 
     def __init__(self, world: World) -> None:
         self.ibis = ibis.duckdb.connect()
-        self._load("customers", world.customers, {"customer_id": pa.string()} | _arrow(VOCABULARY.fields))
-        for kind, event in VOCABULARY.events.items():
-            columns = {"customer_id": pa.string(), "at": pa.timestamp("us")} | _arrow(event.fields)
-            self._load(kind, world.events.get(kind, []), columns)
+        self._events = world.events
+        self._load("customers", world.customers, {"customer_id": pa.string()} | arrow_types(VOCABULARY.fields))
+        self.ibis.create_table("suppressed", schema=ibis.schema({"channel": "string", "address": "string"}))
 
     def _load(self, name: str, rows: list[dict[str, Any]], columns: dict[str, pa.DataType]) -> None:
         table = pa.table({key: pa.array([row.get(key) for row in rows], type_) for key, type_ in columns.items()})
         self.ibis.create_table(name, table)
-
-        self.ibis.create_table("suppressed", schema=ibis.schema({"channel": "string", "address": "string"}))
 
     def own(self, name: str) -> ir.Table:
         """A table of the product's own."""
@@ -113,17 +110,35 @@ class Tables:
         """One row per customer."""
         return self.ibis.table("customers")
 
+    def all_events(self, kind: str) -> ir.Table:
+        """The event table, loaded on first use."""
+        if kind not in self.ibis.list_tables():
+            columns = {"customer_id": pa.string(), "at": pa.timestamp("us")} | arrow_types(
+                VOCABULARY.events[kind].fields
+            )
+            self._load(kind, self._events.get(kind, []), columns)
+        return self.ibis.table(kind)
+
     def events(self, kind: str, as_of: datetime) -> ir.Table:
         """Rows before as_of."""
-        table = self.ibis.table(kind)
+        table = self.all_events(kind)
         return table.filter(table["at"] < ibis.timestamp(as_of.astimezone(UTC).replace(tzinfo=None)))
 
 
-def _arrow(fields: Mapping[str, FieldType]) -> dict[str, pa.DataType]:
+def arrow_types(fields: Mapping[str, FieldType]) -> dict[str, pa.DataType]:
+    """The Arrow types of fields."""
     return {name: ARROW[type_] for name, type_ in fields.items()}
 
 
-def make_world(conditions: list[Any], *, seed: int, as_of: datetime, zone: ZoneInfo, customers: int = 150) -> World:
+def make_world(
+    conditions: list[Any],
+    *,
+    seed: int,
+    as_of: datetime,
+    zone: ZoneInfo,
+    customers: int = 150,
+    kinds: Collection[str] = frozenset(VOCABULARY.events),
+) -> World:
     """A random shop around what the conditions name."""
     chance = random.Random(seed)
     values = _Values(chance, pools(conditions), as_of.astimezone(zone).date())
@@ -132,7 +147,7 @@ def make_world(conditions: list[Any], *, seed: int, as_of: datetime, zone: ZoneI
         | {name: values.of("", name, type_) for name, type_ in VOCABULARY.fields.items()}
         for number in range(customers)
     ]
-    events = {kind: list(_events(kind, rows, values, as_of)) for kind in VOCABULARY.events}
+    events = {kind: list(_events(kind, rows, values, as_of)) for kind in kinds}
     return World(rows, events, as_of, zone)
 
 
@@ -141,7 +156,7 @@ def _events(kind: str, customers: list[dict[str, Any]], values: _Values, as_of: 
         for _ in range(values.chance.choice([0, 0, 1, 1, 2, 3, 5, 8])):
             at = values.moment(as_of)
             lines = values.chance.choice([1, 1, 2, 3]) if kind == "bought" else 1
-            order = f"O{values.chance.randrange(10**9)}"
+            order = f"O{values.chance.randrange(10**9)}" if kind != "bought" or values.chance.random() < 0.9 else None
             for _ in range(lines):
                 fields = {name: values.of(kind, name, type_) for name, type_ in VOCABULARY.events[kind].fields.items()}
                 if "order_id" in fields:

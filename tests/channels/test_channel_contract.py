@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.plans import planned, render
-from support.smtp_sink import running_sink
 
 from campanile.channels import Channel, open_channel
 from campanile.errors import CampanileError
 from campanile.events import Message, Outcome, Receipt
 from campanile.spec.settings import ChannelSettings
+from support.plans import planned, render
+from support.smtp_sink import running_sink
 
 
 @dataclass
@@ -49,7 +49,7 @@ class ChannelContract:
     """Subclasses give the channel."""
 
     @pytest.fixture
-    def subject(self, tmp_path: Path) -> Iterator[Subject]:
+    def subject(self, tmp_path: Path) -> Iterator[Subject] | Subject:
         raise NotImplementedError
 
     def test_takes_a_message(self, subject: Subject) -> None:
@@ -95,9 +95,9 @@ class TestSmtp(ChannelContract):
 
 class TestOutbox(ChannelContract):
     @pytest.fixture
-    def subject(self, tmp_path: Path) -> Iterator[Subject]:
+    def subject(self, tmp_path: Path) -> Subject:
         folder = tmp_path / "outbox" / "winback"
-        yield Subject(open_channel("email", ChannelSettings(via="outbox"), folder), folder=folder)
+        return Subject(open_channel("email", ChannelSettings(via="outbox"), folder), folder=folder)
 
     def test_writes_the_mail_as_it_is(self, tmp_path: Path) -> None:
         message = render(planned(1))

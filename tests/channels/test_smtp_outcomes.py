@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.certificates import server_context
-from support.plans import planned, render
-from support.smtp_sink import Sink, SinkSettings, running_sink, wait_until
 
 from campanile.channels import ChannelUnavailableError, SmtpChannel, WithdrawnError
 from campanile.channels.smtp import FAILURES_IN_A_ROW
 from campanile.errors import CampanileError
 from campanile.events import Message, Outcome, Receipt
 from campanile.spec.settings import ChannelSettings
+from support.certificates import server_context
+from support.plans import planned, render
+from support.smtp_sink import Sink, SinkSettings, running_sink, wait_until
 
 
 def settings(port: int, **changes: object) -> ChannelSettings:
@@ -25,7 +25,7 @@ def settings(port: int, **changes: object) -> ChannelSettings:
         "via": "smtp", "host": "127.0.0.1", "port": port, "security": "none", "sender": "Shop <news@m.example.com>",
         "connections": 2, "timeout": 2.0,
     }  # fmt: skip
-    return ChannelSettings(**{**values, **changes})  # type: ignore[arg-type]
+    return ChannelSettings(**{**values, **changes})
 
 
 def channel(port: int, **changes: object) -> SmtpChannel:
@@ -63,7 +63,6 @@ def send(port: int, *addresses: str, **changes: object) -> list[Receipt]:
         ("dot554", Outcome.REJECTED, "554 5.7.1", 0),
         ("dot452", Outcome.NOT_SENT, "452 4.2.2", 0),
         ("dot421", Outcome.NOT_SENT, "421 4.3.2", 0),
-        ("drop354", Outcome.UNKNOWN, "connection lost after the text began", 0),
         ("dropmid", Outcome.UNKNOWN, "connection lost after the text began", 0),
         ("dropdot", Outcome.UNKNOWN, "connection lost after the text began", 1),
         ("hangdot", Outcome.UNKNOWN, "no answer within 2 s", 0),
@@ -80,6 +79,14 @@ def test_what_each_ending_means(fate: str, outcome: Outcome, detail: str, taken:
         assert sink.recipients().count(address) == taken
         assert sink.recipients().count("next@mail.example") == 1
     assert "li.wei" not in repr(first)
+
+
+def test_a_server_gone_before_the_first_byte_of_the_text_has_nothing() -> None:
+    with running_sink() as sink:
+        (receipt,) = send(sink.port, "drop354.li.wei@mail.example")
+        # Whether the end of the connection is seen before the text is written is a matter of microseconds.
+        assert receipt.outcome in (Outcome.NOT_SENT, Outcome.UNKNOWN)
+        assert not sink.taken
 
 
 def test_a_taken_mail_is_the_mail_and_has_the_servers_own_id() -> None:
@@ -117,7 +124,14 @@ def test_bare_line_feeds_cannot_smuggle_a_second_mail() -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["c1@mail.example> SIZE=1", "c1@mail.example\r\nRCPT TO:<victim@mail.example>", "<c1@mail.example", "李@邮件.example", "", "nobody"],
+    [
+        "c1@mail.example> SIZE=1",
+        "c1@m.example\r\nRCPT TO:<v@m.example>",
+        "<c1@mail.example",
+        "李@邮件.example",
+        "",
+        "nobody",
+    ],
 )
 def test_an_address_that_smtp_cannot_carry_is_refused_before_the_server_hears_of_it(address: str) -> None:
     with running_sink() as sink:
@@ -200,7 +214,8 @@ class TestUnavailable:
             port = probe.getsockname()[1]
         sentence = self.refusal(port)
         assert sentence == (
-            f"the mail server 127.0.0.1:{port} refuses connections; check host and port, and whether it runs; then run again"
+            f"the mail server 127.0.0.1:{port} refuses connections; "
+            "check host and port, and whether it runs; then run again"
         )
 
     def test_a_server_that_comes_back_within_seconds_is_waited_for(self) -> None:
@@ -244,7 +259,9 @@ class TestUnavailable:
     def test_no_password(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("SHOP_SMTP", raising=False)
         with running_sink(SinkSettings(login=("shop", "right"))) as sink:
-            assert "environment variable SHOP_SMTP" in self.refusal(sink.port, username="shop", password_env="SHOP_SMTP")
+            assert "environment variable SHOP_SMTP" in self.refusal(
+                sink.port, username="shop", password_env="SHOP_SMTP"
+            )
 
     def test_a_login_that_was_forgotten(self) -> None:
         with running_sink(SinkSettings(login=("shop", "right"))) as sink:
@@ -270,9 +287,10 @@ class TestUnavailable:
             smtp = channel(port)
             await smtp.open()
             outcomes = []
+            for n in range(FAILURES_IN_A_ROW):
+                outcomes.append((await smtp.hand_over(mail(f"{fate}.{n}@mail.example", n))).outcome)
             with pytest.raises(ChannelUnavailableError, match=f"failed {FAILURES_IN_A_ROW} times in a row"):
-                for n in range(100):
-                    outcomes.append((await smtp.hand_over(mail(f"{fate}.{n}@mail.example", n))).outcome)
+                await smtp.hand_over(mail("c1@mail.example"))
             await smtp.close()
             return outcomes
 
@@ -295,7 +313,9 @@ class TestTls:
         monkeypatch.setenv("SHOP_SMTP", "right")
         how = SinkSettings(login=("shop", "right"), **{security: context})  # type: ignore[arg-type]
         with running_sink(how) as sink:
-            (receipt,) = send(sink.port, "c1@mail.example", security=security, username="shop", password_env="SHOP_SMTP")
+            (receipt,) = send(
+                sink.port, "c1@mail.example", security=security, username="shop", password_env="SHOP_SMTP"
+            )
         assert receipt.outcome is Outcome.ACCEPTED
 
     @pytest.mark.parametrize("security", ["tls", "starttls"])
@@ -329,7 +349,9 @@ class TestCancelled:
 
     def test_before_the_text_nothing_was_handed_over(self) -> None:
         with running_sink() as sink:
-            result = self.cancelled(sink, "hangrcpt.x@mail.example", lambda: "RCPT TO:<hangrcpt.x@mail.example>" in sink.commands)
+            result = self.cancelled(
+                sink, "hangrcpt.x@mail.example", lambda: "RCPT TO:<hangrcpt.x@mail.example>" in sink.commands
+            )
         assert isinstance(result, WithdrawnError)
 
     def test_after_the_text_began_nobody_can_know(self) -> None:

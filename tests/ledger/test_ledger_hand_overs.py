@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from support.plans import NOW, message_id, plan_record, planned, register, several
 
 from campanile.errors import CampanileError, UsageError
 from campanile.events import MessageState, Outcome, PlannedMessage, Receipt
@@ -16,6 +15,7 @@ from campanile.ledger import Ledger, Mode, Opened, tables
 from campanile.ledger.hand_overs import TRIES, claim, exchange, release
 from campanile.ledger.repair import recover
 from campanile.sending.resolve import resolve
+from support.plans import NOW, message_id, plan_record, planned, register, several
 
 SMTP = Mode("smtp")
 OUTBOX = Mode("outbox", idempotent=True)
@@ -256,7 +256,9 @@ class TestResolve:
         with ledger.reading() as connection:
             events = connection.execute(tables.event.select()).all()
         assert {event.message_id for event in events} == {message_id("winback", 1), message_id("winback", 2)}
-        assert {(e.kind, e.who, e.why) for e in events} == {("resolved as rejected", "Mei", "provider's log of 5 March")}
+        assert {(e.kind, e.who, e.why) for e in events} == {
+            ("resolved as rejected", "Mei", "provider's log of 5 March")
+        }
         assert ledger.tally(PLAN)[MessageState.UNKNOWN] == 1
 
     @pytest.mark.usefixtures("unknown")

@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import insert, text
-from support.plans import NOW, message_id, plan_record, planned, register, several
 
 from campanile.errors import CampanileError
 from campanile.events import MessageState, Outcome, PlannedMessage, Receipt
 from campanile.ledger import Ledger, Mode, tables
 from campanile.ledger.hand_overs import claim, exchange, waiting
+from support.plans import NOW, message_id, plan_record, planned, register, several
 
 SMTP = Mode("smtp")
 
@@ -47,7 +47,14 @@ class TestRegister:
         assert ledger.plans() == [plan]
 
     def test_messages_come_back_as_they_were_planned(self, ledger: Ledger) -> None:
-        values = {"name": "李", "amount": Decimal("50.10"), "until": date(2026, 3, 5), "at": NOW, "on": True, "n": {"x": [1]}}
+        values = {
+            "name": "李",
+            "sum": Decimal("50.10"),
+            "until": date(2026, 3, 5),
+            "at": NOW,
+            "on": True,
+            "n": {"x": [1]},
+        }
         message = planned(1, variables=values, due_at=NOW.astimezone(None))
         register(ledger, [message])
         assert list(waiting(ledger, "plan-winback")) == [message]
@@ -193,7 +200,9 @@ class TestRegistration:
 class TestHistory:
     def test_contacts_are_what_providers_took(self, ledger: Ledger) -> None:
         plan = register(ledger, several(4))
-        hand_over(ledger, plan.plan_id, {0: Outcome.ACCEPTED, 1: Outcome.REJECTED, 2: Outcome.UNKNOWN, 3: Outcome.ACCEPTED})
+        hand_over(
+            ledger, plan.plan_id, {0: Outcome.ACCEPTED, 1: Outcome.REJECTED, 2: Outcome.UNKNOWN, 3: Outcome.ACCEPTED}
+        )
         found = list(ledger.contacts())
         assert {contact.customer_id for contact in found} == {"C000000", "C000003"}
         assert found[0].campaign == "winback"

@@ -1,4 +1,4 @@
-"""A shop whose campaign has run: project files, a real DuckDB, a real SQLite ledger and a snapshot, all in one folder."""
+"""A shop whose campaign has run: project files, a real DuckDB, a real SQLite ledger and a snapshot in one folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import insert, update
-from support.small_project import write_files
 
 from campanile.customers.database import CustomerDatabase
 from campanile.events import CONTROL, PlannedMessage
@@ -102,7 +101,10 @@ class World:
             self.orders.append(Order(customer, amount, step * (number + 0.9), given))
 
     def build(self) -> Project:
-        write_files(self.root, self.files)
+        for name, text in self.files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         project = load_project(self.root)
         project.home.mkdir(parents=True, exist_ok=True)
         with CustomerDatabase.open(project) as database:
@@ -212,7 +214,14 @@ class World:
             accepted = connection.exec_driver_sql("SELECT message_id FROM message WHERE state = 'accepted'").fetchall()
             moment = DUE + timedelta(seconds=5)
             rows = [
-                {"message_id": row[0], "n": 1, "channel": "sms", "opened_at": moment, "closed_at": moment, "outcome": "accepted"}
+                {
+                    "message_id": row[0],
+                    "n": 1,
+                    "channel": "sms",
+                    "opened_at": moment,
+                    "closed_at": moment,
+                    "outcome": "accepted",
+                }
                 for row in accepted
             ]
             if rows:

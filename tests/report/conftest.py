@@ -84,9 +84,7 @@ def arm(name: str, n: int, buyers: int, revenue: int) -> ArmStatistics:
 
 
 def figures(found: ArmStatistics, share: float) -> ArmFigures:
-    metrics = {
-        name: Moment(found.mean(name), found.sums[name], found.variance(name)) for name in found.sums
-    }
+    metrics = {name: Moment(found.mean(name), found.sums[name], found.variance(name)) for name in found.sums}
     low, high = wilson(Count(found.sums["response_rate"], found.n))
     metrics["response_rate"] = replace(metrics["response_rate"], low=low, high=high)
     return ArmFigures(found.arm, found.n, share, metrics)
@@ -139,7 +137,7 @@ TERMS = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def golden() -> Readout:
     arms = [arm("control", 2000, 44, 1_232_000), arm("treatment", 8000, 264, 7_920_000)]
     costs = {"treatment": ArmCosts(contact=40_000, fixed=50_000, discounts=400_000)}
@@ -159,18 +157,39 @@ def golden() -> Readout:
         economics=tuple(paid),
         guards=(
             GuardFinding(
-                "opt_out_rate", "treatment", "under 1%", "kept", "31 of 7,948 customers.", False, None, 0.0039, 0.0028, 0.0055
+                "opt_out_rate",
+                "treatment",
+                "under 1%",
+                "kept",
+                "31 of 7,948 customers.",
+                False,
+                None,
+                0.0039,
+                0.0028,
+                0.0055,
             ),
             GuardFinding(
-                "return_rate", "treatment", "at most control + 3%", "open", "12 of 264 and 2 of 44 buyers.", True, 0.0455,
-                0.0455, -0.102, 0.055,
+                "return_rate",
+                "treatment",
+                "at most control + 3%",
+                "open",
+                "12 of 264 and 2 of 44 buyers.",
+                True,
+                0.0455,
+                0.0455,
+                -0.102,
+                0.055,
             ),
         ),
         delivery=(
             Delivery(
                 "treatment",
                 {"accepted": 7945, "unknown": 3, "rejected": 40, "suppressed": 12},
-                {("rejected", "550 no such mailbox"): 40, ("suppressed", "unsubscribed"): 12, ("unknown", "lost answer"): 3},
+                {
+                    ("rejected", "550 no such mailbox"): 40,
+                    ("suppressed", "unsubscribed"): 12,
+                    ("unknown", "lost answer"): 3,
+                },
             ),
         ),
         curves=(curve("control", 2000, 44), curve("treatment", 8000, 264)),
@@ -182,7 +201,7 @@ def golden() -> Readout:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def early(golden: Readout) -> Readout:
     read = datetime(2026, 3, 20, 1, 0, tzinfo=UTC)
     return replace(
@@ -200,7 +219,7 @@ def early(golden: Readout) -> Readout:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def three_arms(golden: Readout) -> Readout:
     """An A/B beside control that loses money, with broken trust and names that need escaping."""
     nasty = "<script>alert(1)</script>"

@@ -35,7 +35,12 @@ def planned(number: int, *, campaign: str = "winback", address: str | None = Non
 
 
 def plan_record(
-    campaign: str = "winback", *, plan_id: str = "", messages: int = 0, spec: Mapping[str, object] | None = None, **changes: object
+    campaign: str = "winback",
+    *,
+    plan_id: str = "",
+    messages: int = 0,
+    spec: Mapping[str, object] | None = None,
+    **changes: object,
 ) -> PlanRecord:
     values: dict[str, object] = {
         "plan_id": plan_id or f"plan-{campaign}",
@@ -52,7 +57,9 @@ def plan_record(
     return PlanRecord(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def register(ledger: Ledger, messages: Iterable[PlannedMessage], *, state: str = "sending", **changes: object) -> PlanRecord:
+def register(
+    ledger: Ledger, messages: Iterable[PlannedMessage], *, state: str = "sending", **changes: object
+) -> PlanRecord:
     """A plan of these messages, registered and being sent."""
     plan = plan_record(**changes)  # type: ignore[arg-type]
     ledger.register(plan, messages)

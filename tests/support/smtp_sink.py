@@ -179,8 +179,7 @@ class Session:
         if words[1].upper() == "PLAIN":
             good = base64.b64decode(words[2]).decode().split("\0")[1:] == [name, password]
         else:
-            await self.say(b"334 VXNlcm5hbWU6")
-            first = base64.b64decode(await self.reader.readline()).decode()
+            first = base64.b64decode(words[2]).decode()
             await self.say(b"334 UGFzc3dvcmQ6")
             second = base64.b64decode(await self.reader.readline()).decode()
             good = (first, second) == (name, password)

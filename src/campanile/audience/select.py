@@ -1,7 +1,7 @@
 """A target becomes an audience: who is eligible, and for everybody else the one line that left them out.
 
-The order never changes: base, `from`, `who`, `except`, reachability, suppression, cap, same address once, `keep`. All of
-it comes before the split into arms, so control and treatment lose the same people. Everything stays lazy.
+The order never changes: base, `from`, `who`, `except`, reachability, suppression, cap, same address once, `keep`. All
+of it comes before the split into arms, so control and treatment lose the same people. Everything stays lazy.
 """
 
 from __future__ import annotations

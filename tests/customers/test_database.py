@@ -1,0 +1,230 @@
+"""The customer database: what it says when it cannot be opened, and what it shows as of a moment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from campanile.customers.database import CustomerDatabase
+from campanile.customers.history import last_contact, record_assignment, sync_history
+from campanile.customers.orders import valid_orders
+from campanile.customers.profile import ensure_profile, refresh_profile
+from campanile.errors import CampanileError
+
+AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
+
+_HOLD = """
+import sys, duckdb
+con = duckdb.connect(sys.argv[1])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_file_that_another_process_has_open_says_which(shop):
+    project = shop.project()
+    project.home.mkdir(exist_ok=True)
+    command = [sys.executable, "-c", _HOLD, str(project.database_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"open\n"
+        with pytest.raises(CampanileError) as caught:
+            CustomerDatabase.open(project)
+        holder.stdin.close()
+    assert str(caught.value) == (
+        f"customers.duckdb is open in another process ({holder.pid}); let it finish or stop it, then try again"
+    )
+
+
+def test_a_file_that_is_no_database_says_so(shop):
+    shop.write("runs/customers.duckdb", b"PAR1 this is something else" * 500)
+    with pytest.raises(CampanileError, match="not a DuckDB file, or it is damaged; restore it"):
+        CustomerDatabase.open(shop.project())
+
+
+def test_a_truncated_database_says_so(shop):
+    with CustomerDatabase.open(shop.project()) as database:
+        path = database.path
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2 - 1000] + b"\xff" * 4096)
+    with pytest.raises(CampanileError, match=r"damaged|cannot be read"), CustomerDatabase.open(shop.project()) as database:
+        database.own("imports").to_pyarrow()
+
+
+def test_reading_before_the_first_import_says_what_to_do(shop):
+    with pytest.raises(CampanileError, match="no customer database yet; run campanile import first"):
+        CustomerDatabase.open(shop.project(), read_only=True)
+
+
+def test_a_read_only_database_refuses_to_be_written(shop):
+    with CustomerDatabase.open(shop.project()):
+        pass
+    with CustomerDatabase.open(shop.project(), read_only=True) as database:
+        with pytest.raises(CampanileError, match="open for reading only"):
+            refresh_profile(shop.project(), database, AS_OF)
+        assert database.events("contacted", AS_OF).count().execute() == 0
+
+
+def test_a_missing_table_is_named_with_lines_that_import_it(shop):
+    with CustomerDatabase.open(shop.project()) as database:
+        with pytest.raises(CampanileError) as caught:
+            database.events("clicked", AS_OF)
+        assert caught.value.what == 'the customer database has no table "clicked"'
+        assert "  clicked:\n    file: data/clicked.csv\n    columns: {customer_id: Customer, at: Date, channel:" in str(caught.value)
+        with pytest.raises(CampanileError, match='no kind of event "clickd"; did you mean "clicked"'):
+            database.events("clickd", AS_OF)
+
+
+def test_a_database_named_like_the_products_schema_works(shop):
+    shop.policy = "database: {duckdb: campanile.duckdb}"
+    shop.load_one("customers", "columns: {customer_id: Id}", "Id\na\n")
+    with CustomerDatabase.open(shop.project()) as database:
+        refresh_profile(shop.project(), database, AS_OF)
+        assert database.customers(AS_OF).count().execute() == 1
+
+
+ORDERS = """\
+Order,Who,When,Paid,State
+1,a,2026-01-01,100,paid
+2,a,2026-01-02,100,cancelled_auto
+3,a,2026-01-03,100,refunded
+4,a,2026-01-04,100,part_refunded
+5,a,2026-01-05,0,paid
+6,b,2026-01-06,100,paid
+7,b,2026-03-01,100,paid
+8,b,2026-02-28 23:59:59,100,paid
+"""
+RETURNS = "Order,Who,When,Refund\n4,a,2026-01-10,40\n6,b,2026-02-01,60\n6,b,2026-03-02,40\n8,b,2026-02-28 23:59:59,100\n"
+LINES = "Order,Who,When,Sku\n" + "".join(f"{n},x,2026-01-01,s{n}\n" for n in range(1, 10)) + ",x,2026-01-01,none\n"
+MAPPING = """\
+  order:
+    file: orders.csv
+    rows: {State: [paid, part_refunded]}
+    columns: {customer_id: Who, at: When, order_id: Order, amount: Paid}
+  returned: {file: returns.csv, columns: {customer_id: Who, at: When, order_id: Order, amount: Refund}}
+  bought: {file: lines.csv, columns: {customer_id: Who, at: When, order_id: Order, sku: Sku}}
+"""
+
+
+@pytest.fixture
+def orders(shop, opened):
+    for name, lines in (("orders", ORDERS), ("returns", RETURNS), ("lines", LINES)):
+        shop.write(f"{name}.csv", lines)
+    return opened(MAPPING)[1]
+
+
+def ids(relation) -> list[str]:
+    return sorted(relation.order_id.to_pyarrow().to_pylist())
+
+
+def test_only_valid_orders_count(orders):
+    assert ids(orders.events("order", AS_OF)) == ["1", "4", "6"]  # 5 is worth nothing, 7 later, 8 came back whole
+    net = dict(orders.net_orders(AS_OF).select("order_id", "net").to_pyarrow().to_pandas().to_numpy().tolist())
+    assert net == {"1": 10_000, "4": 6_000, "6": 4_000}
+
+
+def test_a_refund_known_later_changes_nothing_before(orders):
+    assert "6" in ids(orders.events("order", AS_OF))
+    assert "6" not in ids(orders.events("order", AS_OF + timedelta(days=2)))
+
+
+def test_states_decide_where_the_shop_says_them(orders):
+    for state, count in (("cancelled_by_hand", 0), ("refunded", 0), ("paid", 5), ("part_refunded", 5)):
+        stated = orders.table("order").mutate(state=ibis.literal(state))
+        assert valid_orders(stated, None).count().execute() == count
+
+
+def test_lines_of_orders_that_do_not_count_do_not_count(orders):
+    lines = orders.events("bought", AS_OF).sku.to_pyarrow().to_pylist()
+    assert sorted(lines) == ["none", "s1", "s4", "s6"]
+
+
+@dataclass
+class Sent:
+    message_id: str
+    at: datetime
+    customer_id: str = "a"
+    channel: str = "email"
+    campaign: str = "winback"
+    arm: str = "treatment"
+
+
+def test_own_history_joins_the_imported_one(shop, opened):
+    shop.write("contacts.csv", "Id,At,Channel,Purpose\na,2026-01-01,sms,service\n")
+    _, database = opened(
+        "  contacted: {file: contacts.csv, columns: {customer_id: Id, at: At, channel: Channel, purpose: Purpose}}\n"
+    )
+    assert last_contact(database) is None
+    sent = [Sent("m1", AS_OF - timedelta(days=2)), Sent("m2", AS_OF - timedelta(days=1)), Sent("m1", AS_OF)]
+    assert sync_history(database, sent) == 2
+    assert sync_history(database, [*sent, Sent("m3", AS_OF + timedelta(days=1))]) == 1
+    assert last_contact(database) == AS_OF + timedelta(days=1)
+    found = database.events("contacted", AS_OF).order_by("at").to_pyarrow().to_pylist()
+    assert [(row["at"].day, row["channel"], row["purpose"], row["campaign"]) for row in found] == [
+        (1, "sms", "service", None),
+        (28, "email", "marketing", "winback"),
+    ]
+
+
+def test_assignments_count_once_and_include_control(shop, opened, tmp_path):
+    shop.write("people.csv", "Id\na\n")
+    _, database = opened("  customers: {file: people.csv, columns: {customer_id: Id}}\n")
+    snapshot = tmp_path / "snapshot.parquet"
+    pq.write_table(pa.table({"customer_id": ["a", "b"], "arm": ["control", "treatment"]}), snapshot)
+    for _ in range(2):
+        record_assignment(database, snapshot, campaign="winback", wave="1", at=AS_OF)
+    assert record_assignment(database, snapshot, campaign="winback", wave="2", at=AS_OF) == 2
+    found = database.events("assigned", AS_OF + timedelta(days=1))
+    assert sorted(zip(*(found[c].to_pyarrow().to_pylist() for c in ("customer_id", "arm")), strict=True)) == [
+        ("a", "control"), ("a", "control"), ("b", "treatment"), ("b", "treatment"),
+    ]  # fmt: skip
+    assert database.events("assigned", AS_OF).count().execute() == 0
+
+
+def test_imported_values_win_over_computed_ones(shop, opened):
+    shop.write("people.csv", "Id,Stage,R,Ok,Mail\na,vip,,yes,broken\nb,,4,,b@mail.example\n")
+    project, database = opened(
+        "  customers: {file: people.csv, columns: "
+        "{customer_id: Id, stage: Stage, rfm.r: R, email_ok: Ok, email: Mail}}\n"
+    )
+    with pytest.raises(CampanileError, match="the profile was never made"):
+        database.customers(AS_OF)
+    ensure_profile(project, database, AS_OF)
+    first, second = database.customers(AS_OF).order_by("customer_id").to_pyarrow().to_pylist()
+    assert (first["stage"], first["rfm.r"], first["email_ok"]) == ("vip", None, True)
+    assert (second["stage"], second["rfm.r"], second["email_ok"]) == ("prospect", 4, True)
+    with pytest.raises(CampanileError, match=r"the profile is as of 2026-03-01T00:00:00\+00:00, not 2026-03-02"):
+        database.customers(AS_OF + timedelta(days=1))
+
+
+def test_the_profile_is_made_again_when_data_or_settings_change(shop, opened, monkeypatch):
+    from campanile.customers import profile
+
+    shop.write("people.csv", "Id\na\n")
+    mapping = "  customers: {file: people.csv, columns: {customer_id: Id}}\n"
+    project, database = opened(mapping)
+    made = []
+    write = profile._write_profile
+    monkeypatch.setattr(profile, "_write_profile", lambda *args: made.append(1) or write(*args))
+    ensure_profile(project, database, AS_OF)
+    ensure_profile(project, database, AS_OF)
+    assert len(made) == 1
+    database.close()
+    shop.load(mapping)  # the same again: nothing changed
+    project, database = opened(mapping)
+    ensure_profile(project, database, AS_OF)
+    assert len(made) == 1
+    database.close()
+    shop.write("people.csv", "Id\nb\n")
+    project, database = opened(mapping)
+    ensure_profile(project, database, AS_OF)
+    assert len(made) == 2 and database.customers(AS_OF).count().execute() == 2
+    shop.policy = "policy: {stages: {active: 10d, silent: 20d, sleeping: 30d, lapsed: 40d}}"
+    ensure_profile(shop.project(mapping), database, AS_OF)
+    assert len(made) == 3

@@ -1,0 +1,210 @@
+"""Files as shops hand them over: encodings, broken lines, Parquet, many at once, missing ones."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from campanile.customers.database import CustomerDatabase
+from campanile.customers.importing import import_tables
+from campanile.customers.lines import Dialect, copy_readable, read_header
+from campanile.errors import CampanileError, ProblemsError
+
+PEOPLE = "columns: {customer_id: 编号, name: 姓名}"
+NAMES = "编号,姓名\n1,李雷\n2,\"韩, 梅梅\"\n"
+
+
+def test_names_survive_every_encoding(shop):
+    mapping = ""
+    tables = {"visited": "utf-8", "viewed": "utf-8-sig", "searched": "gb18030", "saved": "utf-16"}
+    for table, encoding in tables.items():
+        shop.write(f"{table}.csv", "编号,日期,渠道\n1,2026-01-01,李雷𠮷\n2,2026-01-01,\"韩, 梅梅\"\n".encode(encoding))
+        column = {"visited": "channel", "viewed": "sku", "searched": "term", "saved": "sku"}[table]
+        mapping += (
+            f"  {table}: {{file: {table}.csv, encoding: {encoding}, "
+            f"columns: {{customer_id: 编号, at: 日期, {column}: 渠道}}}}\n"
+        )
+    shop.load(mapping)
+    for table in tables:
+        names = [value for row in shop.rows(table) for key, value in row.items() if key not in ("customer_id", "at")]
+        assert names == ["李雷𠮷", "韩, 梅梅"], table
+
+
+def test_lines_that_are_not_in_the_encoding_are_rejected_alone(shop):
+    lines = NAMES.encode() + b"3,\xff\xfe\n" + "4,乔治\n".encode()
+    report = shop.load_one("customers", PEOPLE, lines)
+    assert report.rejected == {"characters that are not utf-8": 1}
+    assert [row["name"] for row in shop.rows("customers")] == ["李雷", "韩, 梅梅", "乔治"]
+    assert shop.rejects("customers") == ["data.csv,4,,characters that are not utf-8,"]
+
+    lines = NAMES.encode("gb18030") + b"3,\x81\x20\n" + "4,乔治\n".encode("gb18030")
+    report = shop.load_one("customers", f"encoding: gb18030, {PEOPLE}", lines)
+    assert report.rejected == {"characters that are not gb18030": 1}
+    assert report.known == 3
+
+
+def test_a_quote_that_is_never_closed_takes_no_other_line_with_it(shop):
+    body = "".join(f"{number},name {number}\n" for number in range(2_000))
+    report = shop.load_one("customers", "columns: {customer_id: Id, name: Name}", f"Id,Name\nx,\"oops\n{body}")
+    assert (report.read, report.kept, report.rejected) == (2_001, 2_000, {"a quote that is never closed": 1})
+
+
+def test_line_ends_of_all_kinds_and_values_over_several_lines(shop):
+    lines = 'Id,Name\r\n1,Ana\r\n2,"Bo\r\nrn"\n3,5" nail\n4,last\r\n'
+    assert shop.load_one("customers", "columns: {customer_id: Id, name: Name}", lines).kept == 4
+    assert [row["name"] for row in shop.rows("customers")] == ["Ana", "Bo\nrn", '5" nail', "last"]
+
+
+def test_a_file_name_is_no_pattern_when_the_file_exists(shop):
+    shop.write("orders [1].csv", "Id\na\n")
+    shop.write("orders 1.csv", "Id\nb\n")
+    shop.load("  customers: {file: 'orders [1].csv', columns: {customer_id: Id}}\n")
+    assert [row["customer_id"] for row in shop.rows("customers")] == ["a"]
+
+
+def test_files_are_looked_for_in_home_first(shop):
+    shop.write("runs/data.csv", "Id\nhome\n")
+    shop.write("data.csv", "Id\nroot\n")
+    shop.load("  customers: {file: data.csv, columns: {customer_id: Id}}\n")
+    assert [row["customer_id"] for row in shop.rows("customers")] == ["home"]
+
+
+def test_parquet_with_its_types(shop):
+    table = pa.table({
+        "Who": pa.array([13085.0, None, 7.0]),
+        "When": pa.array([datetime(2026, 7, 1, 12, 0)] * 3, pa.timestamp("ns")),
+        "Paid": pa.array([6.95, 1.0, 0.125]),
+        "Utc": pa.array([datetime(2026, 7, 1, 12, 0)] * 3, pa.timestamp("us", "Asia/Tokyo")),
+    })  # fmt: skip
+    shop.zone = "Europe/Berlin"
+    pq.write_table(table, shop.root / "orders.parquet")
+    report = shop.load(
+        "  unpaid: {file: orders.parquet, columns: {customer_id: Who, at: When, amount: Paid}}\n"
+        "  checkout: {file: orders.parquet, columns: {customer_id: Who, at: Utc}}\n"
+        "  shared: {file: orders.parquet, rows: {Paid: over 1}, columns: {customer_id: Who, at: When, channel: Paid}}\n"
+    )
+    assert report.table("unpaid").rejected == {"no customer_id": 1}
+    first, second = shop.rows("unpaid")
+    assert first == {"customer_id": "13085", "at": datetime(2026, 7, 1, 10), "amount": 695}
+    assert second["amount"] == 13  # half a cent, away from zero
+    assert shop.rows("checkout")[0]["at"] == datetime(2026, 7, 1, 12)
+    assert [row["channel"] for row in shop.rows("shared")] == ["6.95"]
+
+
+def test_without_columns_the_files_own_names_count(shop):
+    shop.write("visits.csv", "customer_id,at,channel,unheard_of\na,2026-01-01,web,1\n")
+    shop.load("  visited: {file: visits.csv}\n")
+    assert shop.rows("visited") == [{"customer_id": "a", "at": datetime(2026, 1, 1), "channel": "web"}]
+
+
+def test_every_missing_file_and_column_is_named_at_once(shop):
+    shop.write("orders.csv", "Order,Customer,Date\n")
+    shop.write("empty.csv", "")
+    mapping = (
+        "  customers: {file: oders.csv, columns: {customer_id: Id}}\n"
+        "  order: {file: orders.csv, rows: {Zustand: paid}, columns: {customer_id: Custmer, at: Date, order_id: Order}}\n"
+        "  visited: {file: empty.csv, columns: {customer_id: Id, at: Date}}\n"
+    )
+    with pytest.raises(ProblemsError) as caught:
+        shop.load(mapping)
+    assert str(caught.value).splitlines() == [
+        'campanile.yaml:7: no file oders.csv; did you mean "orders.csv"?',
+        'campanile.yaml:8: orders.csv has no column "Custmer"; did you mean "Customer"?',
+        'campanile.yaml:8: orders.csv has no column "Zustand"; its columns: Order, Customer, Date',
+        "campanile.yaml:9: empty.csv is empty; its first line names the columns",
+    ]
+
+
+def test_a_wrong_encoding_and_a_broken_parquet_file_are_sentences(shop):
+    shop.write("a.csv", "编号\n1\n".encode("gb18030"))
+    shop.write("b.parquet", b"no parquet at all")
+    mapping = "  customers: {file: a.csv, columns: {customer_id: 编号}}\n  visited: {file: b.parquet}\n"
+    with pytest.raises(ProblemsError) as caught:
+        shop.load(mapping)
+    first, second = str(caught.value).splitlines()
+    assert "a.csv does not begin with utf-8 text; say how it is written, as in encoding: gb18030" in first
+    assert "b.parquet cannot be read" in second
+
+
+def test_nothing_mapped_says_what_to_write(shop):
+    with pytest.raises(CampanileError, match="does not say what to import") as caught:
+        shop.load("")
+    assert "customer_id:" in caught.value.cure
+
+
+def test_an_import_that_stops_half_way_leaves_everything_as_it_was(shop, monkeypatch):
+    shop.write("one.csv", "Id,City\na,Bonn\n")
+    mapping = "  customers: {file: one.csv, columns: {customer_id: Id, city: City}}\n"
+    shop.load(mapping)
+    shop.write("one.csv", "Id,City\na,Kiel\nb,Ulm\n")
+    shop.write("two.csv", "Id,At\na,2026-01-01\n")
+    project = shop.project(mapping + "  visited: {file: two.csv, columns: {customer_id: Id, at: At}}\n")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with CustomerDatabase.open(project) as database:
+        monkeypatch.setattr(database, "note_import", stop)
+        with pytest.raises(KeyboardInterrupt):
+            import_tables(project, database)
+        assert database.tables() == {"customers"}
+        assert database.table("customers").city.to_pyarrow().to_pylist() == ["Bonn"]
+        assert not [name for name in database.ibis.list_tables() if name.startswith("campanile_stage")]
+    assert not list((shop.root / "runs").glob(".import-*"))
+
+
+def test_progress_counts_files(shop):
+    for number in range(3):
+        shop.write(f"people-{number}.csv", f"Id\n{number}\n")
+    project = shop.project("  customers: {file: people-*.csv, columns: {customer_id: Id}}\n")
+    seen = []
+    with CustomerDatabase.open(project) as database:
+        import_tables(project, database, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+CELL = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00"), max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(CELL, CELL), max_size=8), st.sampled_from([",", ";", "\t"]))
+def test_the_careful_way_loses_no_readable_record(tmp_path_factory, rows, separator):
+    """Whatever a CSV writer writes comes through, and whatever comes out is a record of two cells."""
+    import csv
+
+    folder = tmp_path_factory.mktemp("lines")
+    with (folder / "in.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=separator, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([("a", "b"), *rows])
+    dialect = Dialect("utf-8", separator)
+    refused = copy_readable(folder / "in.csv", folder / "out.csv", rejects=folder / "bad.csv", dialect=dialect)
+    with (folder / "out.csv").open(encoding="utf-8", newline="") as file:
+        found = [tuple(row) for row in csv.reader(file, delimiter=separator)][1:]
+    assert refused == 0
+    universal = [tuple(cell.replace("\r\n", "\n").replace("\r", "\n") for cell in row) for row in rows]
+    assert [row for row in found] == universal
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_the_careful_way_accounts_for_any_bytes(tmp_path_factory, content):
+    """Every line of any file at all ends in the copy or among the rejects, and the copy has two columns throughout."""
+    import csv
+
+    folder: Path = tmp_path_factory.mktemp("bytes")
+    (folder / "in.csv").write_bytes(b"a,b\n" + content)
+    refused = copy_readable(folder / "in.csv", folder / "out.csv", rejects=folder / "bad.csv", dialect=Dialect("utf-8", ","))
+    with (folder / "out.csv").open(encoding="utf-8", newline="") as file:
+        assert all(len(row) == 2 for row in csv.reader(file))
+    listed = (folder / "bad.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert len(listed) == refused
+
+
+def test_a_header_is_read_without_its_byte_order_mark(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b'\xef\xbb\xbf"Customer, Id" , Name \n1,2\n')
+    assert read_header(tmp_path / "a.csv", Dialect("utf-8", ",")) == ("Customer, Id", "Name")

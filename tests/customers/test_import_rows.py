@@ -1,0 +1,275 @@
+"""Every row of a file is kept, skipped, repeated or rejected with a reason, and nothing is counted twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from campanile import clock
+
+ORDERS = "columns: {customer_id: Who, at: When, order_id: Order, amount: Paid}"
+HEAD = "Order,Who,When,Paid\n"
+
+
+def adds_up(report) -> bool:
+    accounted = report.skipped + sum(report.rejected.values()) + report.duplicates + report.kept
+    return report.read == accounted and report.kept == report.new + report.updated + report.known
+
+
+def test_money_becomes_minor_units_and_time_becomes_utc(shop):
+    shop.zone = "Asia/Shanghai"
+    shop.load_one("order", ORDERS, HEAD + "1,a,2026-01-02 10:30:00,12.345\n2,b,2026-01-02,0.1\n")
+    first, second = shop.rows("order")
+    assert first == {"customer_id": "a", "at": datetime(2026, 1, 2, 2, 30), "order_id": "1", "amount": 1235}
+    assert second["at"] == datetime(2026, 1, 1, 16) and second["amount"] == 10
+
+
+@pytest.mark.parametrize(("currency", "minor"), [("JPY", 13), ("KWD", 12500), ("EUR", 1250)])
+def test_minor_units_are_the_currencys(shop, currency, minor):
+    shop.currency = currency
+    shop.load_one("order", ORDERS, HEAD + "1,a,2026-01-02,12.5\n")
+    assert shop.rows("order")[0]["amount"] == minor
+
+
+BAD_ROWS = [
+    ("1,,2026-01-02,5", "no customer_id"),
+    ("2,  ,2026-01-02,5", "no customer_id"),
+    (",a,2026-01-02,5", "no order_id"),
+    ("3,a,,5", "no date"),
+    ("4,a,yesterday,5", "unreadable date"),
+    ("5,a,2026-02-30,5", "unreadable date"),
+    ("6,a,1969-12-31,5", "date before 1970"),
+    ("7,a,infinity,5", "date in the future"),
+    ("8,a,2999-01-01,5", "date in the future"),
+    ("9,a,2026-01-02,ten", "unreadable money in amount"),
+    ("10,a,2026-01-02,NaN", "unreadable money in amount"),
+    ("11,a,2026-01-02,inf", "unreadable money in amount"),
+    ("12,a,2026-01-02,1e30", "unreadable money in amount"),
+    ("13,a,2026-01-02", "wrong number of columns"),
+    ("14,a,2026-01-02,5,6", "wrong number of columns"),
+    ('15,"a"b,2026-01-02,5', "a quote in the wrong place"),
+    ('16,"a,2026-01-02,5', "a quote that is never closed"),
+]
+
+
+def test_bad_rows_are_rejected_with_their_reasons_and_the_rest_is_kept(shop):
+    lines = [line for number, (row, _) in enumerate(BAD_ROWS) for line in (row, f"good{number},x,2026-01-01,1")]
+    report = shop.load_one("order", ORDERS, HEAD + "\n".join(lines) + "\n")
+    assert report.rejected == Counter(reason for _, reason in BAD_ROWS)
+    assert {row["order_id"] for row in shop.rows("order")} == {f"good{number}" for number in range(len(BAD_ROWS))}
+    assert adds_up(report) and report.read == len(lines)
+
+
+def test_rows_only_the_engine_needs_to_judge_are_rejected_too(shop):
+    """Without a broken line the file goes the fast way; the verdicts must be the same."""
+    readable = [(row, reason) for row, reason in BAD_ROWS if "quote" not in reason and "columns" not in reason]
+    lines = "\n".join([*(row for row, _ in readable), "good,x,2026-01-01,1"])
+    report = shop.load_one("order", ORDERS, HEAD + lines)
+    assert report.rejected == Counter(reason for _, reason in readable)
+    assert [row["order_id"] for row in shop.rows("order")] == ["good"]
+
+
+def test_rejects_name_file_place_and_value(shop):
+    report = shop.load_one("order", ORDERS, HEAD + "1,a,2026-01-01,1\n2,b,2026-01-01,ten\n3,c\n4,d,2026-01-01,4\n")
+    assert report.rejects == shop.root / "runs" / "rejects" / "order.csv"
+    assert sorted(shop.rejects("order")) == [
+        "data.csv,,2,unreadable money in amount,ten",
+        "data.csv,4,,wrong number of columns,",
+    ]
+
+
+def test_a_clean_import_leaves_no_old_list_of_rejects(shop):
+    shop.load_one("order", ORDERS, HEAD + "1,,2026-01-01,1\n")
+    assert len(shop.rejects("order")) == 1
+    report = shop.load_one("order", ORDERS, HEAD + "1,a,2026-01-01,1\n")
+    assert report.rejects is None
+    assert not (shop.root / "runs" / "rejects" / "order.csv").exists()
+
+
+def test_contact_data_is_neither_in_rejects_nor_in_the_report(shop):
+    mapping = "columns: {customer_id: Id, email: Mail, email_consent: Yes}"
+    report = shop.load_one("customers", mapping, "Id,Mail,Yes\n,ana@mail.example,yes\n2,bo@mail.example,perhaps\n")
+    assert report.rejected == {"neither true nor false in email_consent": 1, "no customer_id": 1}
+    assert "mail.example" not in "".join(shop.rejects("customers")) + "".join(report.lines())
+
+
+def test_an_hour_ahead_is_no_future(shop):
+    soon = (clock.now() + timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S")
+    assert shop.load_one("order", ORDERS, f"{HEAD}1,a,{soon},1\n").kept == 1
+
+
+def test_importing_twice_changes_nothing(shop):
+    lines = HEAD + "1,a,2026-01-02,5\n1,a,2026-01-02,5\n2,b,2026-01-02,5\n3,,2026-01-02,5\n"
+    first = shop.load_one("order", ORDERS, lines)
+    second = shop.load_one("order", ORDERS, lines)
+    assert (first.new, first.duplicates, first.rows) == (2, 1, 2)
+    assert (second.new, second.updated, second.known, second.duplicates, second.rows) == (0, 0, 2, 1, 2)
+    assert adds_up(first) and adds_up(second)
+
+
+def test_overlapping_files_count_once(shop):
+    shop.write("lines-1.csv", "Who,When,What\na,2026-01-01,x\na,2026-01-02,y\n")
+    shop.write("lines-2.csv", "Who,When,What\na,2026-01-02,y\na,2026-01-03,z\n")
+    mapping = "  bought: {file: lines-*.csv, columns: {customer_id: Who, at: When, sku: What}}\n"
+    report = shop.load(mapping).table("bought")
+    assert report.files == ("lines-1.csv", "lines-2.csv")
+    assert (report.read, report.new, report.duplicates) == (4, 3, 1)
+    shop.write("lines-3.csv", "Who,When,What\na,2026-01-03,z\na,2026-01-04,w\n")
+    assert shop.load(mapping).table("bought").new == 1
+    assert [row["sku"] for row in shop.rows("bought", "at")] == ["x", "y", "z", "w"]
+
+
+def test_the_same_rows_under_other_column_names_count_once(shop):
+    shop.load_one("bought", "columns: {customer_id: Customer ID, at: InvoiceDate, qty: Quantity}",
+                  "Customer ID,InvoiceDate,Quantity\n1,2010-12-01 08:26:00,6\n")  # fmt: skip
+    report = shop.load_one("bought", "columns: {customer_id: CustomerID, at: InvoiceDate, qty: Quantity}",
+                           "CustomerID,InvoiceDate,Quantity\n1,2010-12-01 08:26:00,6\n2,2011-01-01 10:00:00,3\n")  # fmt: skip
+    assert (report.known, report.new, report.rows) == (1, 1, 2)
+
+
+def test_the_last_file_wins_for_customers(shop):
+    shop.write("people-1.csv", "Id,City\na,Bonn\nb,Ulm\n")
+    shop.write("people-2.csv", "Id,City\na,Kiel\na,Jena\n")
+    mapping = "  customers: {file: people-*.csv, columns: {customer_id: Id, city: City}}\n"
+    shop.load(mapping)
+    assert [(row["customer_id"], row["city"]) for row in shop.rows("customers")] == [("a", "Jena"), ("b", "Ulm")]
+    shop.write("people-3.csv", "Id,City\nb,Bern\n")
+    report = shop.load(mapping).table("customers")
+    assert (report.new, report.updated, report.known) == (0, 1, 1)
+
+
+def test_a_new_column_in_the_mapping_updates_known_rows_instead_of_doubling_them(shop):
+    lines = "Who,When,What,Kind\na,2026-01-01,x,tea\nb,2026-01-01,y,\n"
+    shop.load_one("bought", "columns: {customer_id: Who, at: When, sku: What}", lines)
+    report = shop.load_one("bought", "columns: {customer_id: Who, at: When, sku: What, category: Kind}", lines)
+    assert (report.new, report.updated, report.known, report.rows) == (0, 1, 1, 2)
+    assert [row["category"] for row in shop.rows("bought")] == ["tea", None]
+
+
+def test_columns_that_a_file_lacks_keep_their_values(shop):
+    shop.load_one("customers", "columns: {customer_id: Id, city: City}", "Id,City\na,Bonn\nb,Ulm\n")
+    shop.load_one("customers", "columns: {customer_id: Id, tier: Level}", "Id,Level\na,gold\nc,gold\n")
+    assert shop.rows("customers") == [
+        {"customer_id": "a", "tier": "gold", "city": "Bonn"},
+        {"customer_id": "b", "tier": None, "city": "Ulm"},
+        {"customer_id": "c", "tier": "gold", "city": None},
+    ]
+
+
+def test_whole_numbers_stay_whole_and_others_do_not(shop):
+    people = "columns: {customer_id: Id, points: Points, nps: Nps}"
+    shop.load_one("customers", people, "Id,Points,Nps\na,1200,7\nb,,8.5\n")
+    assert [(row["points"], row["nps"]) for row in shop.rows("customers")] == [(1200, 7.0), (None, 8.5)]
+    assert isinstance(shop.rows("customers")[0]["points"], int)
+    shop.load_one("customers", people, "Id,Points,Nps\nc,0.5,9\n")
+    assert [row["points"] for row in shop.rows("customers")] == [1200.0, None, 0.5]
+
+
+RULES = [
+    ("visited", "Pieces: over 0", "ad", 2),
+    ("viewed", "Pieces: at least 0", "abd", 1),
+    ("searched", "Pieces: under 0", "c", 3),
+    ("saved", "Pieces: at most 0", "bc", 2),
+    ("carted", "Kind: starts C", "a", 4),
+    ("asked", "Kind: not starts C", "bce", 2),
+    ("shared", "Kind: [K2, K3]", "bc", 3),
+    ("form", "Kind: not K2", "ace", 2),
+    ("called", "Kind: known", "abce", 1),
+    ("sampled", "Kind: unknown", "d", 4),
+    ("replied", "Pieces: 5", "a", 4),
+]
+
+
+def test_rows_says_which_rows_count(shop):
+    """An empty cell passes no rule but unknown; a number that cannot be read is refused, not skipped."""
+    at = "2026-01-01"
+    shop.write("r.csv", f"Id,Kind,Pieces,At\na,C1,5,{at}\nb,K2,0,{at}\nc,K3,-1,{at}\nd,,2,{at}\ne,K5,many,{at}\n")
+    columns = "{customer_id: Id, at: At}"
+    report = shop.load("".join(f"  {kind}: {{file: r.csv, rows: {{{rule}}}, columns: {columns}}}\n" for kind, rule, *_ in RULES))
+    for kind, rule, kept, skipped in RULES:
+        found = report.table(kind)
+        assert "".join(row["customer_id"] for row in shop.rows(kind)) == kept, rule
+        assert found.skipped == skipped, rule
+        assert found.rejected == ({} if "Kind" in rule or ": 5" in rule else {'unreadable number in column "Pieces"': 1})
+        assert adds_up(found)
+
+
+def test_column_forms(shop):
+    shop.load_one(
+        "bought",
+        'columns: {customer_id: Id, at: {from: Day, format: "%d.%m.%Y %H:%M", zone: Europe/London}, '
+        "amount: {product: [Pieces, Price]}, qty: {from: Pieces, negate: true}, channel: {value: web}, "
+        'attribute: {text: "{Id}-{Pieces}"}, price_type: {from: Type, map: {R: regular, S: sale}}, '
+        "unit_price: {from: Cents, money: minor}}",
+        "Id,Day,Pieces,Price,Type,Cents\n7,01.07.2025 12:00,3,1.005,R,199\n8,01.12.2025 12:00,2,4,Z,\n",
+    )
+    first, second = shop.rows("bought")
+    assert first == {
+        "customer_id": "7", "at": datetime(2025, 7, 1, 11), "amount": 302, "qty": -3, "channel": "web",
+        "attribute": "7-3", "price_type": "regular", "unit_price": 199,
+    }  # fmt: skip
+    assert (second["at"], second["price_type"], second["unit_price"]) == (datetime(2025, 12, 1, 12), "Z", None)
+
+
+def test_types_of_customer_fields(shop):
+    shop.zone = "Asia/Shanghai"
+    shop.load_one(
+        "customers",
+        "columns: {customer_id: Id, birth_date: Born, registered_at: Joined, email_consent: Ok, tags: Tags}",
+        "Id,Born,Joined,Ok,Tags\na,1961-05-06,2026-01-01T23:30:00Z,YES,tea; cake|jam\nb,,2026-01-01 23:30,0,\n",
+    )
+    first, second = shop.rows("customers")
+    assert first == {
+        "customer_id": "a", "birth_date": date(1961, 5, 6), "registered_at": date(2026, 1, 2), "email_consent": True,
+        "tags": ["tea", "cake", "jam"],
+    }  # fmt: skip
+    assert second["registered_at"] == date(2026, 1, 1) and second["email_consent"] is False and second["tags"] is None
+
+
+LONDON = {
+    "2026-03-29 01:30:00": datetime(2026, 3, 29, 1, 30),  # skipped by the clock change: moves forward
+    "2026-10-25 01:30:00": datetime(2026, 10, 25, 0, 30),  # happens twice: the first
+    "2026-03-29T01:30:00+02:00": datetime(2026, 3, 28, 23, 30),
+    "2026-03-29T01:30:00Z": datetime(2026, 3, 29, 1, 30),
+    "2026-03-29 01:30:00.250+0100": datetime(2026, 3, 29, 0, 30, 0, 250_000),
+    "2026-07-01": datetime(2026, 6, 30, 23),
+}
+
+
+def test_local_times_and_offsets(shop, monkeypatch):
+    monkeypatch.setattr(clock, "now", lambda: datetime(2027, 1, 1, tzinfo=UTC))
+    shop.zone = "Europe/London"
+    lines = "".join(f"{number},{text}\n" for number, text in enumerate(LONDON))
+    shop.load_one("visited", "columns: {customer_id: Id, at: At}", f"Id,At\n{lines}")
+    assert [row["at"] for row in shop.rows("visited")] == list(LONDON.values())
+
+
+def test_orders_are_derived_from_lines(shop):
+    shop.write("lines.csv", "Order,Who,When,Sku,Pieces,Sum\n1,a,2026-01-02 11:00,x,2,4.10\n1,a,2026-01-02 10:00,y,1,5\n"
+               "1,a,2026-01-02 10:00,x,1,2.05\n2,b,2026-01-03,x,1,2.05\n")  # fmt: skip
+    mapping = (
+        "  bought: {file: lines.csv, columns: {order_id: Order, customer_id: Who, at: When, sku: Sku, qty: Pieces, "
+        "amount: Sum}}\n  order: {derive: bought}\n"
+    )
+    report = shop.load(mapping).table("order")
+    assert (report.new, report.rows) == (2, 2)
+    assert shop.rows("order")[0] == {
+        "order_id": "1", "customer_id": "a", "at": datetime(2026, 1, 2, 10), "amount": 1115, "items": 4, "skus": 2,
+    }  # fmt: skip
+    assert shop.load(mapping).table("order").known == 2
+    shop.write("lines.csv", "Order,Who,When,Sku,Pieces,Sum\n2,b,2026-01-03,z,1,1\n")
+    again = shop.load(mapping).table("order")
+    assert (again.updated, again.known) == (1, 1)
+
+
+def test_rows_lie_clustered_by_customer(shop):
+    lines = "".join(f"{n},{(n * 7919) % 50:02},2026-01-{1 + n % 28:02},1\n" for n in range(500))
+    shop.load_one("order", ORDERS, HEAD + lines)
+    from campanile.customers.database import CustomerDatabase
+
+    with CustomerDatabase.open(shop.project(), read_only=True) as database:
+        stored = database.table("order").to_pyarrow().to_pylist()
+    keys = [(row["customer_id"], row["at"]) for row in stored]
+    assert keys == sorted(keys) and len(keys) == 500
