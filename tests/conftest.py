@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,14 +46,14 @@ def shop(shop_home: Path, tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def own_shop(shop: Project, tmp_path: Path) -> Iterator[Callable[[], Project]]:
+def own_shop(shop: Project, tmp_path: Path) -> Callable[[], Project]:
     """Loads a copy of the repository's project whose files the test may edit."""
     root = tmp_path / "project"
     for name in ("campaigns", "experiments", "templates"):
         shutil.copytree(ROOT / name, root / name)
     for name in ("campanile.yaml", "segments.yaml"):
         shutil.copy(ROOT / name, root / name)
-    yield lambda: with_outbox(load_project(root, home=shop.home))
+    return lambda: with_outbox(load_project(root, home=shop.home))
 
 
 def with_outbox(project: Project) -> Project:

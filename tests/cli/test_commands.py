@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import DUE, ROOT, planned
 
 from campanile.cli.main import COMMANDS
 from campanile.ledger.store import Ledger
 from campanile.spec.project import Project
+from conftest import DUE, ROOT, planned
 
 AS_OF = ("--as-of", "2026-03-01T09:00")
 
@@ -26,7 +26,11 @@ AS_OF = ("--as-of", "2026-03-01T09:00")
 def campanile(*arguments: str, project: Path = ROOT, home: Path | None = None) -> subprocess.CompletedProcess[str]:
     where = ["--project", str(project), *(["--home", str(home)] if home else [])]
     done = subprocess.run(
-        [sys.executable, "-m", "campanile", *arguments, *where], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-m", "campanile", *arguments, *where],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert "Traceback" not in done.stderr + done.stdout, done.stderr
     return done
@@ -34,7 +38,9 @@ def campanile(*arguments: str, project: Path = ROOT, home: Path | None = None) -
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "campanile", command, "--help"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "campanile", command, "--help"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: campanile")
 
@@ -106,7 +112,7 @@ def test_a_damaged_store_is_a_sentence(shop: Project, store: str) -> None:
 
 
 def test_a_locked_customer_database_names_who_holds_it(shop: Project) -> None:
-    code = f"import duckdb, time; c = duckdb.connect({str(shop.database_path)!r}); print('open', flush=True); time.sleep(60)"
+    code = f"import duckdb, time; c = duckdb.connect({str(shop.database_path)!r}); print(1, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout is not None
@@ -126,7 +132,9 @@ def test_a_mail_server_that_is_down_loses_nothing(own_shop: Callable[[], Project
         port = probe.getsockname()[1]
     settings = project.root / "campanile.yaml"
     settings.write_text(settings.read_text(encoding="utf-8").replace("port: 1025", f"port: {port}"), encoding="utf-8")
-    done = campanile("run", "winback", "--mode", "send", "--now", "2026-03-05T10:30", project=project.root, home=project.home)
+    done = campanile(
+        "run", "winback", "--mode", "send", "--now", "2026-03-05T10:30", project=project.root, home=project.home
+    )
     assert done.returncode == 1
     assert f"127.0.0.1:{port}" in done.stderr or str(port) in done.stderr
     status = json.loads(campanile("status", "winback", "--json", project=project.root, home=project.home).stdout)
@@ -171,7 +179,17 @@ def test_sigterm_stops_cleanly_and_a_second_run_goes_on(own_shop: Callable[[], P
         first = json.loads(out)
         assert first["unknown"] <= 3
         assert first["claimed"] == 0
-        second = campanile("run", "winback", "--mode", "send", "--now", "2026-03-05T10:30", "--json", project=project.root, home=project.home)
+        second = campanile(
+            "run",
+            "winback",
+            "--mode",
+            "send",
+            "--now",
+            "2026-03-05T10:30",
+            "--json",
+            project=project.root,
+            home=project.home,
+        )
         final = json.loads(second.stdout)
     assert final["due"] == 0
     assert final["accepted"] + final["unknown"] == len(received(mails))

@@ -129,6 +129,27 @@ def test_the_same_rows_under_other_column_names_count_once(shop):
     assert (report.known, report.new, report.rows) == (1, 1, 2)
 
 
+def test_rows_that_differ_only_where_nobody_maps_are_different_rows(shop):
+    """Two cancelled things at the same price are two; a line that came twice whole is one."""
+    lines = "Who,When,Sum,Thing\na,2026-01-01,-5,cup\na,2026-01-01,-5,pot\na,2026-01-01,-5,pot\nb,2026-01-01,-5,cup\n"
+    mapping = "columns: {customer_id: Who, at: When, amount: {from: Sum, negate: true}}"
+    report = shop.load_one("returned", mapping, lines)
+    assert (report.read, report.new, report.duplicates) == (4, 3, 1)
+    assert [row["amount"] for row in shop.rows("returned")] == [500, 500, 500]
+    again = shop.load_one("returned", mapping, lines + "a,2026-01-01,-5,lid\n")
+    assert (again.known, again.new, again.rows) == (3, 1, 4)
+    less = shop.load_one("returned", mapping, "Who,When,Sum,Thing\na,2026-01-01,-5,cup\n")
+    assert (less.known, less.new, less.rows) == (1, 0, 4)
+
+
+def test_equal_rows_of_two_files_are_the_same_rows(shop):
+    """An export that says when it was made does not make its rows others."""
+    shop.write("x-1.csv", "Who,When,Made\na,2026-01-01,mon\na,2026-01-01,tue\n")
+    shop.write("x-2.csv", "Who,When,Made\na,2026-01-01,wed\n")
+    report = shop.load("  visited: {file: x-*.csv, columns: {customer_id: Who, at: When}}\n").table("visited")
+    assert (report.read, report.new, report.duplicates) == (3, 2, 1)
+
+
 def test_the_last_file_wins_for_customers(shop):
     shop.write("people-1.csv", "Id,City\na,Bonn\nb,Ulm\n")
     shop.write("people-2.csv", "Id,City\na,Kiel\na,Jena\n")
@@ -141,11 +162,13 @@ def test_the_last_file_wins_for_customers(shop):
 
 
 def test_a_new_column_in_the_mapping_updates_known_rows_instead_of_doubling_them(shop):
-    lines = "Who,When,What,Kind\na,2026-01-01,x,tea\nb,2026-01-01,y,\n"
+    lines = "Who,When,What,Kind\na,2026-01-01,x,tea\na,2026-01-01,x,cake\nb,2026-01-01,y,\n"
     shop.load_one("bought", "columns: {customer_id: Who, at: When, sku: What}", lines)
     report = shop.load_one("bought", "columns: {customer_id: Who, at: When, sku: What, category: Kind}", lines)
-    assert (report.new, report.updated, report.known, report.rows) == (0, 1, 1, 2)
-    assert [row["category"] for row in shop.rows("bought")] == ["tea", None]
+    assert (report.new, report.updated, report.known, report.rows) == (0, 2, 1, 3)
+    assert sorted(str(row["category"]) for row in shop.rows("bought")) == ["None", "cake", "tea"]
+    again = shop.load_one("bought", "columns: {customer_id: Who, at: When, sku: What}", lines)
+    assert (again.new, again.updated, again.known, again.rows) == (0, 0, 3, 3)
 
 
 def test_columns_that_a_file_lacks_keep_their_values(shop):

@@ -26,7 +26,9 @@ def build() -> dict[str, str]:
 
 def test_the_made_pages_are_up_to_date() -> None:
     stale = [
-        name for name, text in build().items() if (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8") != text
+        name
+        for name, text in build().items()
+        if (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8") != text
     ]
     assert stale == [], "run `python docs/build.py`"
 

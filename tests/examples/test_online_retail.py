@@ -22,7 +22,9 @@ def campanile(*arguments: str) -> str:
     return done.output
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the real data is not beside this checkout (../shared/data/online_retail_ii)")
+@pytest.mark.skipif(
+    not DATA.exists(), reason="the real data is not beside this checkout (../shared/data/online_retail_ii)"
+)
 def test_the_tutorial_tells_what_its_commands_print(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / DATA.name).symlink_to(DATA)
@@ -34,8 +36,8 @@ def test_the_tutorial_tells_what_its_commands_print(tmp_path: Path) -> None:
     campanile("readout", "sleepers", *here, "--now", "2010-11-02")
     printed += (tmp_path / "readouts" / "sleepers" / "readout.md").read_text(encoding="utf-8")
     told = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-    blocks = [block for block in told.split("```text\n")[1:]]
-    lines = [line for block in blocks[1:] for line in block.split("```")[0].splitlines() if line.strip()]
+    blocks = told.split("```text\n")[2:]
+    lines = [line for block in blocks for line in block.split("```")[0].splitlines() if line.strip()]
     missing = [line for line in lines if line not in printed]
     assert not missing
     for figure in ("−10.55 to +1.99 points", "52,153 GBP", "47.40%", "43.10%"):

@@ -13,13 +13,13 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from conftest import AS_OF, ROOT, planned
 
 from campanile.errors import CampanileError, ProblemsError
 from campanile.ledger.store import Ledger
 from campanile.plan.explain import explain
 from campanile.plan.types import to_json
 from campanile.spec.project import Project
+from conftest import AS_OF, ROOT, planned
 
 
 def plans(project: Project) -> list[str]:
@@ -37,7 +37,16 @@ def edit(project: Project, name: str, old: str, new: str) -> None:
 def test_the_snapshot_holds_no_contact_data(shop: Project) -> None:
     plan = planned(shop)
     table = pq.read_table(shop.home / plan.snapshot)
-    assert table.column_names == ["customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue", "rfm.m", "city_tier"]
+    assert table.column_names == [
+        "customer_id",
+        "arm",
+        "stratum",
+        "due_at",
+        "pre_orders",
+        "pre_revenue",
+        "rfm.m",
+        "city_tier",
+    ]
     assert table.num_rows == plan.audience
     assert set(table["due_at"].to_pylist()) == {table["due_at"][0].as_py()}, "control has the same clock"
 
@@ -52,7 +61,19 @@ def test_a_small_audience_is_said_before_anything_is_sent(shop: Project) -> None
 
 def test_the_plan_in_numbers_has_the_keys_of_the_contract(shop: Project) -> None:
     answer = to_json(planned(shop))
-    wanted = {"campaign", "wave", "as_of", "fingerprint", "audience", "arms", "excluded", "smallest_detectable", "power_at_expected", "cost", "problems"}
+    wanted = {
+        "campaign",
+        "wave",
+        "as_of",
+        "fingerprint",
+        "audience",
+        "arms",
+        "excluded",
+        "smallest_detectable",
+        "power_at_expected",
+        "cost",
+        "problems",
+    }
     assert wanted <= answer.keys()
     assert sum(answer["excluded"].values()) == 2_500 - answer["audience"]
     assert answer["cost"]["currency"] == "CNY"
@@ -60,7 +81,9 @@ def test_the_plan_in_numbers_has_the_keys_of_the_contract(shop: Project) -> None
     assert answer["cost"]["total"] == pytest.approx(500 + treated * 0.006, abs=0.005)
 
 
-def test_a_template_that_fails_for_one_customer_is_named_and_nothing_is_planned(own_shop: Callable[[], Project]) -> None:
+def test_a_template_that_fails_for_one_customer_is_named_and_nothing_is_planned(
+    own_shop: Callable[[], Project],
+) -> None:
     project = own_shop()
     plan = planned(project)
     treated = pq.read_table(project.home / plan.snapshot, filters=[("arm", "=", "treatment")])["customer_id"][0].as_py()
@@ -106,7 +129,7 @@ def test_a_new_plan_replaces_one_that_has_not_begun(own_shop: Callable[[], Proje
 
 @pytest.mark.crash
 def test_a_killed_planning_leaves_a_whole_plan_or_none(shop: Project) -> None:
-    """SIGKILL at many moments: afterwards there is no plan, or one with all of its messages, and the next planning works."""
+    """SIGKILL at many moments: afterwards there is no plan or a whole one, and the next planning works."""
     code = (
         "from pathlib import Path; from conftest import *\n"
         f"project = with_outbox(load_project(ROOT, home=Path({str(shop.home)!r})))\n"

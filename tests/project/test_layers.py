@@ -13,7 +13,9 @@ HEAVY = ("duckdb", "ibis", "matplotlib", "numpy", "pandas", "prefect", "pyarrow"
 
 
 def test_imports_go_down_only() -> None:
-    done = subprocess.run([Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 

@@ -49,6 +49,6 @@ def test_the_lock_has_hashes_and_names_no_host() -> None:
 
 def test_prefect_server_app_can_be_built() -> None:
     """FastAPI 0.151 and later break here with a TypeError, and `pip check` says nothing."""
-    import prefect.server.api.server as server
+    from prefect.server.api import server
 
     assert server.create_app is not None

@@ -18,12 +18,15 @@ def test_no_address_passes(address: str, around: str) -> None:
 
 
 def test_phone_numbers_go_and_figures_stay() -> None:
-    assert redact("call +86 138 0013 8000 at 12:30, 17,085 sent, 2026-03-05") == "call [phone] at 12:30, 17,085 sent, 2026-03-05"
+    assert (
+        redact("call +86 138 0013 8000 at 12:30, 17,085 sent, 2026-03-05")
+        == "call [phone] at 12:30, 17,085 sent, 2026-03-05"
+    )
 
 
 def test_a_record_and_its_traceback_are_cleaned() -> None:
     try:
-        raise ValueError("li.wei@mail.example was refused")
+        raise ValueError("li.wei@mail.example was refused")  # noqa: TRY301
     except ValueError:
         import sys
 

@@ -9,11 +9,11 @@ from datetime import timedelta
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from conftest import AS_OF, planned
 
 from campanile.ledger.store import Ledger
 from campanile.plan.types import Plan
 from campanile.spec.project import Project
+from conftest import AS_OF, planned
 
 
 def arms(project: Project, plan: Plan) -> dict[str, str]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import DUE, planned
 
 from campanile.errors import CampanileError
 from campanile.events import CONTROL
 from campanile.ledger.store import Ledger
 from campanile.sending.run import run_campaign
 from campanile.spec.project import Project
+from conftest import DUE, planned
 
 
 def mails(project: Project) -> dict[str, bytes]:

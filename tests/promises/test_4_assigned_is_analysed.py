@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from conftest import AFTER, DUE, planned
 
 from campanile.customers.database import CustomerDatabase
 from campanile.ledger.store import Ledger
@@ -15,6 +14,7 @@ from campanile.readout import read_out
 from campanile.report.readout import Readout
 from campanile.sending.run import run_campaign
 from campanile.spec.project import Project
+from conftest import AFTER, DUE, planned
 
 
 def read(project: Project) -> Readout:
@@ -27,7 +27,8 @@ def order(project: Project, customers: list[str], at: datetime, amount: int = 10
     with duckdb.connect(project.database_path) as raw:
         for number, customer in enumerate(customers):
             raw.execute(
-                'insert into "order" by name select ? as customer_id, ? as at, ? as order_id, ? as amount, \'paid\' as state',
+                'insert into "order" by name '
+                "select ? as customer_id, ? as at, ? as order_id, ? as amount, 'paid' as state",
                 [customer, at.replace(tzinfo=None), f"X{at:%d%H%M%S}-{number}", amount],
             )
 

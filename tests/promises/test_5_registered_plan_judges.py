@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from conftest import AFTER, DUE, planned
-
 from campanile.customers.database import CustomerDatabase
 from campanile.ledger.store import Ledger
 from campanile.readout import read_out
@@ -14,6 +12,7 @@ from campanile.report.jsonable import jsonable
 from campanile.report.readout import Readout
 from campanile.sending.run import run_campaign
 from campanile.spec.project import Project
+from conftest import AFTER, DUE, planned
 
 
 def read(project: Project, days_early: int = 0) -> Readout:

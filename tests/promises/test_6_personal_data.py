@@ -9,7 +9,6 @@ import sys
 
 import duckdb
 import pytest
-from conftest import AFTER, DUE, ROOT, planned
 
 from campanile.customers.database import CustomerDatabase
 from campanile.errors import CampanileError
@@ -18,6 +17,7 @@ from campanile.readout import read_out
 from campanile.report.files import write_readout
 from campanile.sending.run import run_campaign
 from campanile.spec.project import Project
+from conftest import AFTER, DUE, ROOT, planned
 
 
 def personal(project: Project) -> set[str]:
@@ -32,7 +32,9 @@ def assert_clean(text: str, words: set[str], where: str) -> None:
     assert not found, f"{where} holds {len(found)} of them"
 
 
-def test_nothing_that_a_campaign_leaves_behind_holds_contact_data(shop: Project, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_that_a_campaign_leaves_behind_holds_contact_data(
+    shop: Project, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     words = personal(shop)
     plan = planned(shop)
@@ -53,7 +55,9 @@ def test_nothing_that_a_campaign_leaves_behind_holds_contact_data(shop: Project,
     assert_clean(caplog.text, words, "the log")
 
 
-@pytest.mark.parametrize("arguments", [["plan", "winback", "--as-of", "2026-03-01T09:00"], ["status", "winback"], ["run", "winback"]])
+@pytest.mark.parametrize(
+    "arguments", [["plan", "winback", "--as-of", "2026-03-01T09:00"], ["status", "winback"], ["run", "winback"]]
+)
 def test_the_command_line_prints_none(shop: Project, arguments: list[str]) -> None:
     words = personal(shop)
     if arguments[0] != "plan":

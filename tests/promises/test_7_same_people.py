@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import duckdb
-from conftest import planned
 
 from campanile.spec.project import Project
+from conftest import planned
 
 
 def test_shuffled_tables_give_the_same_plan(shop: Project) -> None:
@@ -27,7 +27,6 @@ def test_threads_give_the_same_plan(shop: Project) -> None:
     from campanile.customers.database import CustomerDatabase
     from campanile.ledger.store import Ledger
     from campanile.plan.make import make_plan
-
     from conftest import AS_OF
 
     plans = []

@@ -130,6 +130,15 @@ def test_sentences_say_money_interval_and_rates() -> None:
     )
 
 
+def test_roll_out_that_has_not_earned_its_fixed_cost_says_so() -> None:
+    """The rule is on profit per customer; the sentence is on the wave, all costs included."""
+    found = decide(FINE, [case(True, False, cost=20_000)], CNY)
+    assert found.decision == "roll_out"
+    assert found.sentence.startswith("It pays for each customer, though the campaign lost 120.00 CNY after all costs")
+    assert found.reasons[-1].endswith("whether this wave also earned its fixed cost back is open.")
+    assert not any("fixed cost" in reason for reason in decide(FINE, [case(True, False, cost=0)], CNY).reasons)
+
+
 @pytest.mark.parametrize(
     ("words", "low", "high", "holds"),
     [

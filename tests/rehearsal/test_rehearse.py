@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import AFTER, DUE, ROOT, planned
 
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.importing import import_tables
@@ -19,6 +18,7 @@ from campanile.rehearsal.play import Script, rehearse
 from campanile.rehearsal.react import Effect, react
 from campanile.sending.run import run_campaign
 from campanile.spec.project import Project, load_project
+from conftest import AFTER, DUE, ROOT, planned
 
 
 def test_a_rehearsal_again_gives_the_same_figures(tmp_path: Path) -> None:
@@ -67,9 +67,15 @@ def found(sent: tuple[Project, Plan], home: Path, *, lift: float, seed: int) -> 
     got = pq.read_table(home / plan.snapshot, filters=[("arm", "=", "treatment")])["customer_id"].to_pylist()
     offer = project.campaign("winback").offer
     truth = react(
-        home / plan.snapshot, got, home / "data", effect=Effect(baseline=0.10, lift=lift), offer=offer, days=30, seed=seed,
+        home / plan.snapshot,
+        got,
+        home / "data",
+        effect=Effect(baseline=0.10, lift=lift),
+        offer=offer,
+        days=30,
+        seed=seed,
         zone=project.zone.key,
-    )  # fmt: skip
+    )
     with CustomerDatabase.open(project) as database, Ledger.open(project.ledger_path) as ledger:
         import_tables(project, database, only={"order", "returned", "unsubscribed"})
         readout = read_out(project, "winback", database=database, ledger=ledger, now=AFTER)

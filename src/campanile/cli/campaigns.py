@@ -67,7 +67,13 @@ def preview_command(campaign: str, root: Path, home: Path | None, count: int, as
 @click.command("run")
 @click.argument("campaign")
 @project_options
-@click.option("--mode", type=click.Choice(["dry-run", "send"]), default="dry-run", show_default=True, help="Whether anything is handed over.")
+@click.option(
+    "--mode",
+    type=click.Choice(["dry-run", "send"]),
+    default="dry-run",
+    show_default=True,
+    help="Whether anything is handed over.",
+)
 @click.option("--now", "at", help="Pretend that it is this moment, local to the shop. For rehearsals.", hidden=True)
 @json_option
 def run_command(campaign: str, root: Path, home: Path | None, mode: str, at: str | None, as_json: bool) -> None:
@@ -80,7 +86,8 @@ def run_command(campaign: str, root: Path, home: Path | None, mode: str, at: str
     from campanile import clock
     from campanile.sending.run import run_campaign
 
-    now = clock.now if at is None else (lambda fixed=moment(at, project): fixed)
+    pretended = moment(at, project)
+    now = clock.now if at is None else lambda: pretended
     with progress("sending" if mode == "send" else "rendering", quiet=as_json) as tell:
         report = run_campaign(project, campaign, mode=mode, now=now, progress=tell)
     if as_json:
@@ -113,13 +120,26 @@ def status_command(campaign: str, root: Path, home: Path | None, as_json: bool) 
 @click.command("resolve")
 @click.argument("campaign")
 @project_options
-@click.option("--as", "outcome", type=click.Choice(["accepted", "rejected", "resend"]), required=True, help="What really happened, as you know from the provider.")
+@click.option(
+    "--as",
+    "outcome",
+    type=click.Choice(["accepted", "rejected", "resend"]),
+    required=True,
+    help="What really happened, as you know from the provider.",
+)
 @click.option("--who", required=True, help="Who decides; kept in the ledger.")
 @click.option("--why", required=True, help="From what you know it; kept in the ledger.")
 @click.option("--message", "messages", multiple=True, help="Id of one message; all unknown ones by default.")
 @json_option
 def resolve_command(
-    campaign: str, root: Path, home: Path | None, outcome: str, who: str, why: str, messages: tuple[str, ...], as_json: bool
+    campaign: str,
+    root: Path,
+    home: Path | None,
+    outcome: str,
+    who: str,
+    why: str,
+    messages: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Settle hand-overs of CAMPAIGN whose answer was lost, by a person's word."""
     project = open_project(root, home)
@@ -141,7 +161,7 @@ def resolve_command(
 @click.option("--now", "at", help="Read as at this moment, local to the shop; default is now.")
 @json_option
 def readout_command(campaign: str, root: Path, home: Path | None, at: str | None, as_json: bool) -> None:
-    """Read the experiment of CAMPAIGN: can it be trusted, did it work, did it pay. Writes HTML, Markdown, JSON and CSV."""
+    """Read the experiment of CAMPAIGN: can it be trusted, did it work, did it pay; as HTML, Markdown, JSON, CSV."""
     project = open_project(root, home)
     project.campaign(campaign)
     from campanile.customers.database import CustomerDatabase

@@ -24,10 +24,15 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 def project_options(command: _Command) -> _Command:
     """The command with `--project` and `--home`."""
     command = click.option(
-        "--home", type=click.Path(file_okay=False, path_type=Path), help="Folder of the stores; default is the project's own."
+        "--home",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of the stores; default is the project's own.",
     )(command)
     return click.option(
-        "--project", "root", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path(),
+        "--project",
+        "root",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=Path(),
         help="Folder with campanile.yaml; default is the current one.",
     )(command)
 

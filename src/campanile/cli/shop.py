@@ -16,8 +16,8 @@ from campanile.cli.options import json_option, moment, open_project, print_json,
 def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Import the shop's files into the customer database: all that are mapped, or only the named tables.
 
-    The mapping stands in campanile.yaml under `import`. Importing the same file twice changes nothing. Rows that cannot be
-    read are kept in runs/rejects, each with its reason.
+    The mapping stands in campanile.yaml under `import`. Importing the same file twice changes nothing.
+    Rows that cannot be read are kept in runs/rejects, each with its reason.
     """
     project = open_project(root, home)
     from campanile.customers.database import CustomerDatabase

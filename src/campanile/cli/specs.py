@@ -18,22 +18,21 @@ def check_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa
     from campanile.messages.templates import check_templates
     from campanile.spec.project import load_project
 
+    names: list[str] = []
     try:
         project = load_project(root.resolve(), home=home)
-        problems = check_templates(project)
-        if problems:
-            raise ProblemsError(problems)
+        names, problems = sorted(project.campaigns), tuple(check_templates(project))
     except ProblemsError as error:
-        if not as_json:
-            raise
-        rows = [{"file": p.file, "line": p.line, "what": p.what, "cure": p.cure} for p in error.problems]
-        print_json({"contract": 1, "problems": rows})
-        raise SystemExit(error.exit_code) from error
+        problems = error.problems
     if as_json:
-        print_json({"contract": 1, "problems": []})
+        rows = [{"file": p.file, "line": p.line, "what": p.what, "cure": p.cure} for p in problems]
+        print_json({"contract": 1, "problems": rows})
+    elif problems:
+        raise ProblemsError(problems)
     else:
-        names = ", ".join(sorted(project.campaigns)) or "none yet"
-        click.echo(f"{len(project.campaigns)} campaign(s) without a problem: {names}")
+        click.echo(f"{len(names)} campaign(s) without a problem: {', '.join(names) or 'none yet'}")
+    if problems:
+        raise SystemExit(ProblemsError.exit_code)
 
 
 @click.command("schema")
@@ -52,5 +51,3 @@ def schema_command(kind: str | None, write: bool) -> None:  # noqa: FBT001
     if kind not in schemas:
         raise UsageError(f'no schema "{kind}"' if kind else "which schema?", did_you_mean(kind or "", schemas))
     print_json(schemas[kind])
-
-

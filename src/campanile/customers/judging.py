@@ -12,7 +12,17 @@ import ibis
 import ibis.expr.types as ir
 
 from campanile.customers import engine
-from campanile.customers.cells import Cells, Setting, blamed, finished, finite, laid_out, parsed, unreadable_reason
+from campanile.customers.cells import (
+    FINGERPRINT,
+    Cells,
+    Setting,
+    blamed,
+    finished,
+    finite,
+    laid_out,
+    parsed,
+    unreadable_reason,
+)
 from campanile.customers.sources import TableImport, column_names
 from campanile.customers.tables import CONTACT_COLUMNS, columns_of
 from campanile.customers.zones import naive
@@ -72,6 +82,7 @@ def _with_verdict(job: TableImport, rows: ir.Table, cells: Cells, setting: Setti
     return rows.select(
         *job.columns,
         **{
+            FINGERPRINT: rows[FINGERPRINT],
             SKIPPED: _skipped(job.mapping.rows, cells),
             REASON: ibis.cases(*((fault.holds, fault.reason) for fault in faults)),
             VALUE: ibis.cases(*((fault.holds, fault.value) for fault in faults)),

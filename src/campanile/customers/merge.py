@@ -12,10 +12,13 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from campanile.customers import engine
-from campanile.customers.staging import ORDINAL
+from campanile.customers.cells import FINGERPRINT
+from campanile.customers.staging import FILE, ORDINAL
 from campanile.customers.tables import clustering
 
 _UNIQUE = "campanile_unique"
+_TIMES = "__times"
+_STAGED = (ORDINAL, FILE, FINGERPRINT)
 #: Whole numbers are exact in a double up to here.
 _EXACT = 2**53
 
@@ -45,37 +48,58 @@ def merge(backend: Backend, table: str, incoming: ir.Table, key: Sequence[str]) 
     Args:
         backend: The open database, inside a transaction.
         table: Name of the table.
-        incoming: Typed rows; with `__ordinal` the highest of several rows with the same key wins.
-        key: What makes a row the same row; empty for all columns. Columns that incoming rows lack keep their values.
+        incoming: Typed rows as staged, or rows that are there once by their key.
+        key: What makes a row the same row; the last in the files wins. Empty: all columns, and a row is there as often
+            as the file that has it most often, not counting lines that are equal in every column of the file.
     """
-    unique = engine.store(backend, _UNIQUE, _whole_numbers(_once(incoming, key)), temp=True)
+    once = _last(incoming, key) if key else _counted(incoming)
+    unique = engine.store(backend, _UNIQUE, _whole_numbers(once), temp=True)
+    merged = _merge(backend, table, unique, key)
+    backend.drop_table(_UNIQUE)
+    return merged
+
+
+def _merge(backend: Backend, table: str, unique: ir.Table, key: Sequence[str]) -> Merged:
     came = _size(unique)
     if table not in backend.list_tables():
-        merged, new, updated = unique, came, 0
+        merged, new, updated = _copies(unique), came, 0
     else:
         known = backend.table(table)
         merged, new, updated = _by_key(known, unique, key) if key else _by_content(known, unique)
         if not (new or updated) and set(merged.columns) == set(known.columns):
-            backend.drop_table(_UNIQUE)
             return Merged(came, 0, 0, _size(known))
     stored = engine.store(backend, table, merged.order_by(clustering(merged.columns)))
-    backend.drop_table(_UNIQUE)
     return Merged(came, new, updated, _size(stored))
 
 
 def _size(rows: ir.Table) -> int:
-    return int(rows.count().execute())
+    """The number of rows, each as often as it is there."""
+    times = rows[_TIMES].sum().fill_null(0) if _TIMES in rows.columns else rows.count()
+    return int(times.execute())
 
 
-def _once(incoming: ir.Table, key: Sequence[str]) -> ir.Table:
-    """Each row once, without its ordinal."""
-    columns = [column for column in incoming.columns if column != ORDINAL]
-    if not key:
-        return incoming.select(columns).distinct()
+def _last(incoming: ir.Table, key: Sequence[str]) -> ir.Table:
+    """The last row of each key."""
     if ORDINAL not in incoming.columns:
         return incoming
     last = incoming.group_by(key).agg(last=incoming[ORDINAL].max())
-    return incoming.semi_join(last, incoming[ORDINAL] == last["last"]).select(columns)
+    return incoming.semi_join(last, incoming[ORDINAL] == last["last"]).drop(*_STAGED)
+
+
+def _counted(incoming: ir.Table) -> ir.Table:
+    """Each row once, with the number of times it is there."""
+    lines = incoming.group_by([FILE, FINGERPRINT, "customer_id"]).agg(first=incoming[ORDINAL].min())
+    different = incoming.semi_join(lines, incoming[ORDINAL] == lines["first"])
+    columns = [column for column in incoming.columns if column not in _STAGED]
+    in_file = different.group_by([*columns, FILE]).agg(**{_TIMES: different.count()})
+    return in_file.group_by(columns).agg(**{_TIMES: in_file[_TIMES].max()})
+
+
+def _copies(counted: ir.Table) -> ir.Table:
+    """Each row as often as it is there."""
+    if _TIMES not in counted.columns:
+        return counted
+    return counted.mutate(**{_TIMES: ibis.range(0, counted[_TIMES]).unnest()}).drop(_TIMES)
 
 
 def _whole_numbers(rows: ir.Table) -> ir.Table:
@@ -110,20 +134,29 @@ def _by_key(known: ir.Table, unique: ir.Table, key: Sequence[str]) -> tuple[ir.T
 
 def _by_content(known: ir.Table, unique: ir.Table) -> tuple[ir.Table, int, int]:
     """As `_by_key`, the key being all columns, or all that both have where the mapping has changed."""
-    common = [column for column in unique.columns if column in known.columns]
-    if len(common) < len(unique.columns) or len(common) < len(known.columns):
-        return _by_key(known, unique, common)
-    merged = _together(known, unique, distinct=True)
-    return merged, _size(merged) - _size(known), 0
+    columns = [column for column in unique.columns if column != _TIMES]
+    common = [column for column in columns if column in known.columns]
+    if len(common) < len(columns) or len(common) < len(known.columns):
+        merged, new, updated = _by_key(_numbered(known, common), _numbered(_copies(unique), common), [*common, _TIMES])
+        return merged.drop(_TIMES), new, updated
+    counted = known.group_by(known.columns).agg(**{_TIMES: known.count()})
+    both = _together(counted, unique)
+    merged = both.group_by(columns).agg(**{_TIMES: both[_TIMES].max()})
+    return _copies(merged), _size(merged) - _size(known), 0
 
 
-def _together(known: ir.Table, incoming: ir.Table, *, distinct: bool = False) -> ir.Table:
+def _numbered(rows: ir.Table, columns: Sequence[str]) -> ir.Table:
+    """The rows with a number that tells those apart which are equal in these columns."""
+    return rows.mutate(**{_TIMES: ibis.row_number().over(group_by=columns)})
+
+
+def _together(known: ir.Table, incoming: ir.Table) -> ir.Table:
     """The rows of both, with the columns of both and types that hold both."""
     types = {**known.schema(), **incoming.schema()}
     for column in set(known.columns) & set(incoming.columns):
         if known.schema()[column].is_floating():
             types[column] = known.schema()[column]
-    return ibis.union(_shaped(known, types), _shaped(incoming, types), distinct=distinct)
+    return ibis.union(_shaped(known, types), _shaped(incoming, types))
 
 
 def _shaped(rows: ir.Table, types: Mapping[str, dt.DataType]) -> ir.Table:

@@ -13,17 +13,18 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from campanile.customers import engine, rejects
-from campanile.customers.cells import Setting
+from campanile.customers.cells import FINGERPRINT, Setting
 from campanile.customers.judging import REASON, SKIPPED, VALUE, judged
 from campanile.customers.lines import Dialect, copy_readable, is_utf8
 from campanile.customers.sources import Source, TableImport
 from campanile.errors import CampanileError
 
-#: Where a row stands among all rows of its table's files: file by file, row by row.
+#: Where a row stands among all rows of its table's files: file by file, row by row; and the number of its file.
 ORDINAL = "__ordinal"
+FILE = "__file"
 _FILE_STRIDE = 2**40
 
-_FILE = "campanile_file"
+_READER = "campanile_file"
 _ROWS = "campanile_rows"
 
 
@@ -52,13 +53,13 @@ class Stage:
         rejects.start(self._backend, job.table)
         for number, source in enumerate(job.sources):
             if not source.is_csv:
-                rows = engine.read_columns(self._backend, source.path, name=_FILE)
+                rows = engine.read_columns(self._backend, source.path, name=_READER)
                 self._judge(job, rows, {name: name for name in rows.columns})
             elif not (is_utf8(job.mapping.encoding) and self._read_lines(job, source, source.path)):
                 self._read_carefully(job, source)
             rows = self._backend.table(_ROWS)
-            ordinal = ibis.literal(number * _FILE_STRIDE, "int64") + rows.rowid() + 1
-            engine.append(self._backend, _stage_name(job), rows.mutate(**{ORDINAL: ordinal}), fresh=number == 0)
+            place = {FILE: ibis.literal(number, "int64"), ORDINAL: rows.rowid() + 1 + number * _FILE_STRIDE}
+            engine.append(self._backend, _stage_name(job), rows.mutate(**place), fresh=number == 0)
             yield source
 
     def staged(self, job: TableImport) -> Staged:
@@ -66,8 +67,9 @@ class Stage:
         rows = self._backend.table(_stage_name(job))
         counts = rows.aggregate(read=rows.count(), skipped=rows[SKIPPED].sum()).to_pyarrow().to_pylist()[0]
         unreadable = sum(rejects.by_reason(self._backend, job.table).values())
-        rejects.add(self._backend, job.table, _placed(rows.filter(~rows[SKIPPED], rows[REASON].notnull()), job))
-        kept = rows.filter(~rows[SKIPPED], rows[REASON].isnull()).select(*job.columns, ORDINAL)
+        counting = rows.filter(~rows[SKIPPED])
+        rejects.add(self._backend, job.table, _placed(counting.filter(counting[REASON].notnull()), job))
+        kept = counting.filter(counting[REASON].isnull()).select(*job.columns, ORDINAL, FILE, FINGERPRINT)
         return Staged(kept, read=counts["read"] + unreadable, skipped=counts["skipped"] or 0)
 
     def drop(self, job: TableImport) -> None:
@@ -78,9 +80,9 @@ class Stage:
     def _read_lines(self, job: TableImport, source: Source, path: Path) -> bool:
         """Whether the engine could read every line of a CSV file in UTF-8; its rows are judged then."""
         self._readings += 1
-        bad = f"{_FILE}_{self._readings}"
+        bad = f"{_READER}_{self._readings}"
         width = len(source.header)
-        rows = engine.read_lines(self._backend, path, width=width, separator=job.mapping.separator, names=(_FILE, bad))
+        rows = engine.read_lines(self._backend, path, width=width, separator=job.mapping.separator, names=(_READER, bad))
         columns = {header: f"c{index}" for index, header in enumerate(source.header)}
         try:
             self._judge(job, rows, columns)
@@ -110,5 +112,5 @@ def _stage_name(job: TableImport) -> str:
 def _placed(refused: ir.Table, job: TableImport) -> ir.Table:
     """Refused rows with the file they stand in and their number there, the header not counted."""
     labels = ibis.memtable({"number": range(len(job.sources)), "file": [source.label for source in job.sources]})
-    placed = refused.mutate(number=refused[ORDINAL] // _FILE_STRIDE).join(labels, "number")
-    return placed.select("file", row=placed[ORDINAL] % _FILE_STRIDE, reason=placed[REASON], value=placed[VALUE])
+    placed = refused.join(labels, refused[FILE] == labels.number)
+    return placed.select(placed.file, row=placed[ORDINAL] % _FILE_STRIDE, reason=placed[REASON], value=placed[VALUE])

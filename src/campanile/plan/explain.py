@@ -46,7 +46,9 @@ def _strength(strength: Strength | None) -> str:
     ]
     if strength.expected is not None and strength.power_at_expected is not None:
         expected = f"{strength.expected:.2%}"
-        lines.append(f"  If the rate really becomes {expected}, the chance to see it is {strength.power_at_expected:.0%}.")
+        lines.append(
+            f"  If the rate really becomes {expected}, the chance to see it is {strength.power_at_expected:.0%}."
+        )
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """What a plan is made of, as plain JSON values, and the fingerprint over it.
 
-The fingerprint decides whether today's files are still the ones that were planned. Comments, order of keys and layout do
-not change it; a word of a template does.
+The fingerprint decides whether today's files are still the ones that were planned. Comments, order of keys and layout
+do not change it; a word of a template does.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def fingerprint(spec: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _data(root: Path, name: str) -> Any:  # noqa: ANN401 - whatever the file holds, already checked
+def _data(root: Path, name: str) -> Any:
     path = root / name
     if not path.exists():
         return None

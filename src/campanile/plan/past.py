@@ -22,5 +22,7 @@ def sync_past(project: Project, database: CustomerDatabase, ledger: Ledger) -> N
             continue
         snapshot = project.home / record.snapshot
         if not snapshot.exists():
-            raise CampanileError(f"the assignment of {record.campaign} is gone: {record.snapshot}", "restore it from a backup")
+            raise CampanileError(
+                f"the assignment of {record.campaign} is gone: {record.snapshot}", "restore it from a backup"
+            )
         record_assignment(database, snapshot, campaign=record.campaign, wave=record.wave, at=record.created_at)

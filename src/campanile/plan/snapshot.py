@@ -23,9 +23,14 @@ from campanile.spec.project import Project
 
 
 def snapshot_relation(
-    assigned: ir.Table, database: CustomerDatabase, *, project: Project, timing: Timing, before: tuple[datetime, datetime]
+    assigned: ir.Table,
+    database: CustomerDatabase,
+    *,
+    project: Project,
+    timing: Timing,
+    before: tuple[datetime, datetime],
 ) -> ir.Table:
-    """One row per assigned unit: customer_id, arm, stratum, due_at (naive UTC), pre_orders, pre_revenue, and strata columns.
+    """One row per assigned unit: customer_id, arm, stratum, due_at (naive UTC), pre_orders, pre_revenue, strata.
 
     Args:
         assigned: Units with arm and stratum.
@@ -45,9 +50,7 @@ def snapshot_relation(
 
 def _earlier_orders(database: CustomerDatabase, since: datetime, until: datetime) -> ir.Table:
     if "order" not in database.tables():
-        return ibis.memtable(
-            [], schema={"customer_id": "string", "pre_orders": "int64", "pre_revenue": "int64"}
-        )
+        return ibis.memtable([], schema={"customer_id": "string", "pre_orders": "int64", "pre_revenue": "int64"})
     orders = database.events("order", until)
     recent = orders.filter(orders["at"] >= since.astimezone(UTC).replace(tzinfo=None))
     return recent.group_by("customer_id").aggregate(
@@ -77,7 +80,9 @@ def _zone_or(name: str, fallback: ZoneInfo) -> ZoneInfo:
         return fallback
 
 
-def write_snapshot(database: CustomerDatabase, relation: ir.Table, folder: Path, keep: Sequence[str]) -> tuple[Path, str]:
+def write_snapshot(
+    database: CustomerDatabase, relation: ir.Table, folder: Path, keep: Sequence[str]
+) -> tuple[Path, str]:
     """Path and sha256 of the Parquet file that now holds the relation's `keep` columns, ordered by customer id.
 
     The file is named after its content, so writing the same assignment twice is writing it once.
@@ -91,7 +96,9 @@ def write_snapshot(database: CustomerDatabase, relation: ir.Table, folder: Path,
         digest = _sha256(draft)
         final = draft.replace(folder / f"{digest[:16]}.parquet")
     except OSError as error:
-        raise CampanileError(f"cannot write the snapshot: {error.strerror}", "free disk space, then plan again") from error
+        raise CampanileError(
+            f"cannot write the snapshot: {error.strerror}", "free disk space, then plan again"
+        ) from error
     return final, digest
 
 
@@ -105,4 +112,3 @@ def remove_drafts(folder: Path, registered: set[str]) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-

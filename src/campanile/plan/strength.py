@@ -15,7 +15,12 @@ def strength_of(experiment: ExperimentSpec, arms: Mapping[str, int]) -> Strength
     primary = experiment.primary
     treated = {arm: size for arm, size in arms.items() if arm != CONTROL}
     control = arms.get(CONTROL, 0)
-    if METRICS[primary.metric] != "rate" or primary.baseline is None or not control or not min(treated.values(), default=0):
+    if (
+        METRICS[primary.metric] != "rate"
+        or primary.baseline is None
+        or not control
+        or not min(treated.values(), default=0)
+    ):
         return None
     arm = min(treated, key=lambda name: treated[name])
     baseline, alpha = float(primary.baseline), float(experiment.alpha)

@@ -24,7 +24,8 @@ def _strength(strength: Strength | None) -> Iterator[str]:
     if expected < strength.absolute:
         control, treated = strength.needed or (0, 0)
         yield (
-            f"the audience is too small for what you expect: the smallest detectable difference is {strength.absolute * 100:.2f} points, "
+            f"the audience is too small for what you expect: the smallest detectable difference is "
+            f"{strength.absolute * 100:.2f} points, "
             f"you expect {expected * 100:.2f}; that needs {control:,} in control and {treated:,} in {strength.arm}"
         )
 

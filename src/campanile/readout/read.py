@@ -179,7 +179,13 @@ class _Reading:
         newest, a_day = measured.newest_order(database, self.now)
         with snapshot.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Record(digest == self.plan.snapshot_sha256, self.registered_at, self.ledger.first_hand_over(self.plan.plan_id), newest, a_day)
+        return Record(
+            digest == self.plan.snapshot_sha256,
+            self.registered_at,
+            self.ledger.first_hand_over(self.plan.plan_id),
+            newest,
+            a_day,
+        )
 
 
 _UNDECIDED = Verdict("no_verdict", "")

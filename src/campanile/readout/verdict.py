@@ -16,6 +16,11 @@ from campanile.report.numbers import PERCENT, Unit, money
 from campanile.report.readout import Decision, GuardFinding, Setting, Trust, Verdict
 from campanile.spec.experiment import METRICS, Rule
 
+#: A rule on profit per customer looks ahead, where the fixed cost of this wave does not come again for each customer.
+_FIXED = (
+    "each customer brings more than it costs to reach them; whether this wave also earned its fixed cost back is open."
+)
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -126,9 +131,16 @@ def _reasons(case: ArmCase, held_back: Sequence[str], *, named: bool) -> list[st
         reasons.append(f"{prefix}both rules hold: it pays, but less than what was called worthwhile; a person decides.")
     if case.roll_out.holds:
         reasons += [f"{prefix}no roll-out before this is mended: {what}" for what in held_back]
+        reasons += [f"{prefix}{_FIXED}"] if _fixed_cost_open(case) else []
     shown = [guard for guard in case.guards if guard.state in {"open", "unknown"}]
     reasons += [f"{prefix}not shown to be kept: {label(guard.name).text.lower()} {guard.limit}." for guard in shown]
     return reasons
+
+
+def _fixed_cost_open(case: ArmCase) -> bool:
+    """Whether each customer pays and the wave as a whole, its fixed cost included, may still have lost."""
+    low = case.economics.profit_low
+    return low is not None and low <= 0
 
 
 def _broken(guard: GuardFinding) -> str:
@@ -145,7 +157,10 @@ def _sentence(decision: Decision, case: ArmCase, currency: Currency, *, several:
     treated, control = PERCENT.text(response.mean_treatment), PERCENT.text(response.mean_control)
     rates = f"{treated} of its customers responded, {control} of control"
     if decision == "roll_out":
-        return f"{result[0].upper()}{result[1:]}: {rates}. Keep a control of 5 to 10% in the roll-out."
+        keep = "Keep a control of 5 to 10% in the roll-out."
+        if paid.incremental_profit < 0:
+            return f"It pays for each customer, though {result}, its fixed cost being spread over few: {rates}. {keep}"
+        return f"{result[0].upper()}{result[1:]}: {rates}. {keep}"
     if decision == "extend":
         return f"Not decided yet. By the best estimate {result}: {rates}."
     if case.broken:

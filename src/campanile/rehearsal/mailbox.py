@@ -5,6 +5,7 @@ Real servers do all three, and a rehearsal must show that each is accounted for.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import socket
 import subprocess
@@ -34,19 +35,19 @@ class _Mailbox:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    async def handle_RCPT(  # noqa: N802, PLR0913, PLR0917 - the library's interface
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, rcpt_options: list[str]
+    async def handle_RCPT(  # noqa: N802 - the library's interface
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         if _fate(address) < REFUSED:
             return "550 5.1.1 no such mailbox"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         content = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
         message_id = BytesHeaderParser().parsebytes(content)["Message-ID"].strip("<>").partition("@")[0]
         (self.folder / f"{message_id}.eml").write_bytes(content)
-        if 0 <= _fate(envelope.rcpt_tos[0]) - REFUSED < LOST and server.transport is not None:
+        if 0 <= _fate(envelope.rcpt_tos[0]) - REFUSED < LOST and isinstance(server.transport, asyncio.Transport):
             server.transport.abort()
         return "250 2.0.0 kept"
 
@@ -60,7 +61,7 @@ def mailbox(folder: Path) -> Iterator[int]:
     folder.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     command = [sys.executable, "-m", __name__, str(folder), str(port)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:  # noqa: S603 - our own module
         assert server.stdout is not None
         try:
             if not server.stdout.readline():

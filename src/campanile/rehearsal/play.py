@@ -1,4 +1,4 @@
-"""Plays a campaign from the shop's files to its readout, against customers whose reaction is known because it is put in.
+"""Plays a campaign from the shop's files to its readout, against customers whose reaction was put in.
 
 Everything happens in a folder of its own, with the project's own campaign, experiment, templates and policy. Only three
 things differ from real work: the files are made up, mail goes to a server on loopback, and the clock is the campaign's.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from datetime import time as clock_time
 from pathlib import Path
@@ -51,7 +51,7 @@ class Script:
 
     customers: int = 50_000
     seed: int = 7
-    effect: Effect = Effect()
+    effect: Effect = field(default_factory=Effect)
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,21 @@ class Rehearsal:
     def text(self) -> str:
         """The end of the rehearsal in words: truth beside what was found, and where to look."""
         found = self._primary
-        true, points = self.truth.difference * 100, (found.difference * 100, found.low * 100, found.high * 100)
-        inside = "contains" if found.low <= self.truth.difference <= found.high else "misses"
-        return "\n".join([
-            self.readout.verdict.sentence,
-            "",
-            f"Put in:  {true:.2f} points more buyers per assigned customer ({self.truth.reached:.1%} of the treated got their mail)",
-            f"Found:   {points[0]:.2f} points [{points[1]:.2f}, {points[2]:.2f}]: the interval {inside} the truth",
-            "",
-            f"Readout  {next(page for page in self.pages if page.suffix == '.html')}",
-            f"Mails    {self.mails}",
-            f"Ledger   {self.home / 'ledger.sqlite'}",
-        ])
+        middle, low, high = (100 * (figure or 0.0) for figure in (found.difference, found.low, found.high))
+        inside = "contains" if low <= self.truth.difference * 100 <= high else "misses"
+        return "\n".join(
+            [
+                self.readout.verdict.sentence,
+                "",
+                f"Put in:  {self.truth.difference * 100:.2f} points more buyers per assigned customer; "
+                f"{self.truth.reached:.1%} of the treated got their mail",
+                f"Found:   {middle:.2f} points [{low:.2f}, {high:.2f}]: the interval {inside} the truth",
+                "",
+                f"Readout  {next(page for page in self.pages if page.suffix == '.html')}",
+                f"Mails    {self.mails}",
+                f"Ledger   {self.home / 'ledger.sqlite'}",
+            ]
+        )
 
 
 def rehearse(
@@ -162,7 +165,9 @@ class _Stage:
         """Makes the shop's files up, imports and profiles them."""
         zone, folder = self.project.zone, self.project.home / "data"
         with self._act(f"A shop of {self.script.customers:,} customers and two years of orders"):
-            shop = write_shop(folder, as_of=self.as_of.astimezone(zone), customers=self.script.customers, seed=self.script.seed)
+            shop = write_shop(
+                folder, as_of=self.as_of.astimezone(zone), customers=self.script.customers, seed=self.script.seed
+            )
         with CustomerDatabase.open(self.project) as database:
             with self._act(f"Import, with {shop.bad_rows} bad rows in it"):
                 report = import_tables(self.project, database, now=self.as_of)
@@ -236,7 +241,9 @@ class _Stage:
         arrived = received(self.mails)
         units = pq.read_table(snapshot, columns=["customer_id", "arm"]).to_pydict()
         pairs = zip(units["customer_id"], units["arm"], strict=True)
-        return {unit for unit, arm in pairs if arm != CONTROL and message_id(self.campaign, WAVE, STEP, unit) in arrived}
+        return {
+            unit for unit, arm in pairs if arm != CONTROL and message_id(self.campaign, WAVE, STEP, unit) in arrived
+        }
 
     def _with_server(self, port: int) -> Project:
         """The project with its mail going to that port of this machine."""
@@ -244,7 +251,9 @@ class _Stage:
         mail = settings.channels["email"].model_copy(
             update={"via": "smtp", "host": "127.0.0.1", "port": port, "security": "none", "username": ""}
         )
-        return replace(self.project, settings=settings.model_copy(update={"channels": {**settings.channels, "email": mail}}))
+        return replace(
+            self.project, settings=settings.model_copy(update={"channels": {**settings.channels, "email": mail}})
+        )
 
     def _act(self, name: str) -> _Act:
         return _Act(name, self.tell)

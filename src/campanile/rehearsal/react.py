@@ -48,8 +48,16 @@ class Truth:
     reached: float
 
 
-def react(
-    snapshot: Path, recipients: Collection[str], folder: Path, *, effect: Effect, offer: Offer, days: int, seed: int, zone: str
+def react(  # noqa: PLR0913 - what a customer's reaction depends on, each by name
+    snapshot: Path,
+    recipients: Collection[str],
+    folder: Path,
+    *,
+    effect: Effect,
+    offer: Offer,
+    days: int,
+    seed: int,
+    zone: str,
 ) -> Truth:
     """The truth about customers whose orders, returns and opt-outs now lie in `folder` as further files of the shop.
 
@@ -93,7 +101,7 @@ class _Fates:
         return _Fates(self.ids[some], self.seed)
 
 
-def _orders(
+def _orders(  # noqa: PLR0913
     buyers: pd.DataFrame, draw: _Fates, got: np.ndarray, *, offer: Offer, days: int, zone: str
 ) -> pd.DataFrame:
     late = np.minimum(-np.log1p(-draw("when")) * days / 3, days - 0.01)
@@ -101,20 +109,33 @@ def _orders(
     gross = np.exp(np.log(230) + 0.6 * np.sqrt(2) * _inverse_erf(draw("basket"))).round(2)
     amount, floor = float(offer.amount or 0), float(offer.min_spend or 0)
     discount = np.where(got & (gross >= max(floor, amount)), amount, 0.0)
-    return pd.DataFrame({
-        "Order": "R" + buyers["customer_id"], "Customer": buyers["customer_id"], "Ordered": _local(at, zone),
-        "Gross": gross, "Discount": discount, "Paid": (gross - discount).round(2), "State": "paid", "Channel": "web",
-    })
+    return pd.DataFrame(
+        {
+            "Order": "R" + buyers["customer_id"],
+            "Customer": buyers["customer_id"],
+            "Ordered": _local(at, zone),
+            "Gross": gross,
+            "Discount": discount,
+            "Paid": (gross - discount).round(2),
+            "State": "paid",
+            "Channel": "web",
+        }
+    )
 
 
 def _returns(orders: pd.DataFrame) -> pd.DataFrame:
     """Of every twenty-fifth order a part comes back a day later; the order still counts."""
     back = orders[orders["Order"].map(lambda order: pd.util.hash_array(np.array([order], dtype=object))[0] % 25 == 0)]
     later = pd.to_datetime(back["Ordered"]) + pd.Timedelta(days=1)
-    return pd.DataFrame({
-        "Order": back["Order"], "Customer": back["Customer"], "Returned": later.dt.strftime("%Y-%m-%d %H:%M:%S"),
-        "Refund": (back["Paid"] * 0.4).round(2), "Reason": "quality",
-    })
+    return pd.DataFrame(
+        {
+            "Order": back["Order"],
+            "Customer": back["Customer"],
+            "Returned": later.dt.strftime("%Y-%m-%d %H:%M:%S"),
+            "Refund": (back["Paid"] * 0.4).round(2),
+            "Reason": "quality",
+        }
+    )
 
 
 def _leavers(units: pd.DataFrame, zone: str) -> pd.DataFrame:
