@@ -26,7 +26,7 @@ def main() -> None:
     """Reads the options, measures and prints."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--sizes", default="100000,1000000", help="customers of each shop, parted by commas")
-    parser.add_argument("--times", type=int, default=3, help="runs of each work; the one with the median CPU time counts")
+    parser.add_argument("--times", type=int, default=3, help="runs of each work; the median by CPU counts")
     options = parser.parse_args()
     sizes = [int(word) for word in options.sizes.split(",")]
     print(_conditions())
@@ -122,7 +122,8 @@ def memory(measurements: dict[int, list[Row]], small: int, large: int) -> str:
     first, last = ({row.stage: row.ours for row in measurements[size]} for size in (small, large))
     lines = [["peak MB, ours", f"{small:,}", f"{large:,}", "ratio"]]
     for stage, cost in first.items():
-        lines.append([stage, f"{cost.peak_mb:.0f}", f"{last[stage].peak_mb:.0f}", f"{last[stage].peak_mb / cost.peak_mb:.2f}"])
+        before, after = cost.peak_mb, last[stage].peak_mb
+        lines.append([stage, f"{before:.0f}", f"{after:.0f}", f"{after / before:.2f}"])
     return table(lines)
 
 
@@ -130,11 +131,9 @@ def table(lines: Sequence[Sequence[str]]) -> str:
     """The lines in columns; the first and the ninth column to the left, figures to the right."""
     wide = [line for line in lines if len(line) > 1]
     widths = [max(len(line[column]) for line in wide) for column in range(len(wide[0]))]
-    left = (0, 8)
+    sides = [">" if 0 < column < 8 else "<" for column in range(len(widths))]
     return "\n".join(
-        "  ".join(
-            cell.ljust(widths[column]) if column in left else cell.rjust(widths[column]) for column, cell in enumerate(line)
-        ).rstrip()
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=False)).rstrip()
         for line in lines
     )
 

@@ -70,7 +70,7 @@ class DifferentAnswersError(Exception):
 def measured(work: Callable[..., Any], **arguments: Any) -> Cost:
     """The cost of `work(**arguments)` in a process of its own; its start and imports are not counted."""
     target = f"{work.__module__}:{work.__qualname__}"
-    command = [sys.executable, "-m", "benchmarks.harness", target, json.dumps(arguments)]
+    command = [sys.executable, "-m", "benchmarks.child", target, json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{target} failed:\n{done.stderr}")
@@ -126,24 +126,9 @@ def timed(work: Callable[[], Any]) -> dict[str, Any]:
 
 
 def _peak_mb() -> float:
-    """The most memory this process ever held; not `ru_maxrss`, which a process inherits from the one that started it."""
+    """The most memory this process ever held; not `ru_maxrss`, which begins at its parent's."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _child(target: str, arguments: str) -> None:
-    import importlib
-
-    from benchmarks import harness
-
-    module, _, name = target.partition(":")
-    prepared = getattr(importlib.import_module(module), name)(**json.loads(arguments))
-    # This module also runs as __main__; the clock that `paused` stops is the imported one's.
-    print(json.dumps(harness.timed(prepared)))
-
-
-if __name__ == "__main__":
-    _child(sys.argv[1], sys.argv[2])

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import paused
 from benchmarks.shop import AFTER, CAMPAIGN, READ_AT, SENT, home, open_database, open_project, plain_engine
 
 if TYPE_CHECKING:
@@ -46,15 +45,16 @@ WITH units AS (
     WHERE "at" >= due_at AND "at" < ends_at AND "at" < TIMESTAMP '{read_at}'
         AND campaign IS DISTINCT FROM 'winback' AND coalesce(purpose, 'marketing') = 'marketing'
 )
-SELECT arm, (coalesce(orders, 0) > 0)::INTEGER AS responded, coalesce(orders, 0) AS orders, coalesce(revenue, 0) AS revenue,
-    coalesce(discount, 0) AS discount, day, pre_orders, pre_revenue, ordered, returned, opted_out, complained,
-    contacted_by_others
+SELECT arm, (coalesce(orders, 0) > 0)::INTEGER AS responded, coalesce(orders, 0) AS orders,
+    coalesce(revenue, 0) AS revenue, coalesce(discount, 0) AS discount, day, pre_orders, pre_revenue,
+    ordered, returned, opted_out, complained, contacted_by_others
 FROM units LEFT JOIN bought USING (customer_id) LEFT JOIN left_us USING (customer_id)
     LEFT JOIN complained USING (customer_id) LEFT JOIN others USING (customer_id)
 """
 _MOMENTS = """
-SELECT arm, count(*) AS n, sum(responded), var_samp(responded), sum(orders), var_samp(orders), sum(revenue), var_samp(revenue),
-    sum(discount), var_samp(discount), sum(pre_orders), var_samp(pre_orders), sum(pre_revenue), var_samp(pre_revenue),
+SELECT arm, count(*) AS n, sum(responded), var_samp(responded), sum(orders), var_samp(orders),
+    sum(revenue), var_samp(revenue), sum(discount), var_samp(discount),
+    sum(pre_orders), var_samp(pre_orders), sum(pre_revenue), var_samp(pre_revenue),
     covar_samp(orders, pre_orders), covar_samp(revenue, pre_revenue), sum(ordered), sum(returned), sum(opted_out),
     sum(complained), sum(contacted_by_others)
 FROM outcome GROUP BY arm ORDER BY arm
@@ -64,7 +64,7 @@ _DELIVERY = "SELECT arm, state, reason, count(*) FROM message WHERE plan_id = ? 
 
 
 def history(size: int) -> Callable[[], Any]:
-    """Takes what was sent into the customer database, as the first readout does; answers with the number of contacts."""
+    """Takes what was sent into the customer database, as the first readout does; answers with how much."""
     from campanile.customers.history import last_contact, sync_history
     from campanile.ledger.store import Ledger
 

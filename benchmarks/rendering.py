@@ -29,7 +29,7 @@ _SENDER, _REPLY_TO = "优选 <news@m.example.com>", "service@m.example.com"
 
 
 def mails(size: int) -> Callable[[], Any]:
-    """Every message by `CampaignMessages.render`: context, links, code, three templates, MIME; answers with a checksum."""
+    """Every message by `CampaignMessages.render`: context, links, code, templates, MIME; answers with a checksum."""
     return _rendered(*_open(size))
 
 
@@ -77,7 +77,7 @@ def skeleton(size: int) -> Callable[[], Any]:
 
     messages, planned = _open(size)
     letters = [
-        mime.Letter(each.message_id, each.to, each.subject, each.text, each.html, when.due_at, each.headers)
+        mime.Letter(each.message_id, each.to, each.subject, each.text, each.html, when.due_at, dict(each.headers))
         for when, each in _sample(messages, planned)
     ]
     made = messages.default[0].skeleton
@@ -157,7 +157,7 @@ class _Checksum:
         return [self.messages, self.sum]
 
 
-# --- Jinja, as one would use it without us -----------------------------------------------------------------------------
+# --- Jinja, as one would use it without us ----------------------------------------------------------------------------
 def _plain_templates(messages: CampaignMessages) -> list[Template]:
     """The product's composed sources, CSS inlined, compiled by `SandboxedEnvironment`; HTML escapes."""
     from jinja2.sandbox import SandboxedEnvironment
@@ -201,7 +201,7 @@ def _own_context(messages: CampaignMessages, planned: PlannedMessage) -> dict[st
     return own | {name: value for name, value in planned.variables.items() if value is not None}
 
 
-# --- the standard library ----------------------------------------------------------------------------------------------
+# --- the standard library ---------------------------------------------------------------------------------------------
 def _stdlib(planned: PlannedMessage, message: Message) -> EmailMessage:
     from email.message import EmailMessage
     from email.policy import SMTP

@@ -36,7 +36,8 @@ WITH refunds AS (
 SELECT customer_id FROM reachable
 SEMI JOIN spenders USING (customer_id)
 ANTI JOIN (
-    FROM contacts WHERE purpose = 'marketing' AND "at" >= TIMESTAMP '{as_of}' - INTERVAL 14 DAY AND "at" < TIMESTAMP '{as_of}'
+    FROM contacts WHERE purpose = 'marketing'
+        AND "at" >= TIMESTAMP '{as_of}' - INTERVAL 14 DAY AND "at" < TIMESTAMP '{as_of}'
 ) USING (customer_id)
 ANTI JOIN (FROM ticket WHERE kind = 'complaint' AND status = 'open' AND "at" < TIMESTAMP '{as_of}') USING (customer_id)
 ANTI JOIN capped USING (customer_id)

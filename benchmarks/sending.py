@@ -77,7 +77,7 @@ async def _send(mails: Iterator[tuple[str, bytes]], sender: str, port: int, conn
 
     import aiosmtplib
 
-    lines = [aiosmtplib.SMTP(hostname="127.0.0.1", port=port, use_tls=False, start_tls=False) for _ in range(connections)]
+    lines = [aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False) for _ in range(connections)]
     await asyncio.gather(*(_one_line(line, mails, sender) for line in lines))
 
 

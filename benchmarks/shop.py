@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,7 +28,7 @@ AS_OF = datetime(2026, 3, 1, 1, tzinfo=UTC)
 #: The campaign's own send moment, and a moment after the last window.
 SENT_AT = datetime(2026, 3, 5, 2, 30, tzinfo=UTC)
 READ_AT = datetime(2026, 4, 5, 2, 30, tzinfo=UTC)
-#: The customer database before the campaign, and after customers have reacted to it; the ledger before and after sending.
+#: The customer database before the campaign and after customers reacted; the ledger before and after sending.
 BEFORE, AFTER = "customers.duckdb", "after.duckdb"
 PLANNED, SENT = "ledger.sqlite", "sent.sqlite"
 
@@ -83,7 +83,8 @@ WITH drawn AS (
         CASE WHEN u(number, 'off') < 0.25 THEN gross * 15 // 100 ELSE 0 END AS discount
     FROM drawn
 )
-SELECT customer_id, "at", 'O' || lpad((row_number() OVER (ORDER BY customer_id, "at", number))::VARCHAR, 9, '0') AS order_id,
+SELECT customer_id, "at",
+    'O' || lpad((row_number() OVER (ORDER BY customer_id, "at", number))::VARCHAR, 9, '0') AS order_id,
     CASE WHEN u(number, 'state') < 0.955 THEN 'paid' WHEN u(number, 'state') < 0.98 THEN 'cancelled_by_hand'
         ELSE 'unpaid' END AS state,
     gross - discount AS amount, gross, discount, pick(['web', 'app', 'store'], number, 'channel') AS channel
@@ -112,7 +113,9 @@ _EVENTS = {
 _EVENT = """
 CREATE OR REPLACE TABLE {kind} AS
 SELECT customer_id, "at", {columns} FROM (
-    SELECT customer_id, hash(xor(hash(i * 1000 + k), hash('{kind}'))) AS number, days_before({days} * u(number, 'at')) AS "at" FROM (
+    SELECT customer_id, hash(xor(hash(i * 1000 + k), hash('{kind}'))) AS number,
+        days_before({days} * u(number, 'at')) AS "at"
+    FROM (
         SELECT *, unnest(range(floor({mean} * least(rate * 365 / 6, 5) + u(i, '{kind}'))::BIGINT)) AS k FROM person
     )
 ) ORDER BY customer_id, "at";
@@ -184,14 +187,14 @@ def plain_engine(path: Path) -> duckdb.DuckDBPyConnection:
 
     from campanile.customers.engine import _memory_limit
 
-    config = {"memory_limit": f"{_memory_limit() // 1024**2}MiB", "temp_directory": f"{path}.spill"}
+    config: dict[str, Any] = {"memory_limit": f"{_memory_limit() // 1024**2}MiB", "temp_directory": f"{path}.spill"}
     return duckdb.connect(path, config=config)
 
 
 def build(size: int) -> Callable[[], dict[str, int]]:
     """Makes the shop's tables, unless they were made by this very code before; answers with their rows."""
     path, stamp = home(size) / BEFORE, home(size) / "made.json"
-    made = {"customers": size, "as_of": AS_OF.isoformat(), "code": hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}
+    made = {"customers": size, "code": hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}
 
     def work() -> dict[str, int]:
         if not stamp.exists() or json.loads(stamp.read_text()) != made:
@@ -226,7 +229,7 @@ def _make_tables(path: Path, size: int) -> None:
 
 
 def react(size: int) -> Callable[[], int]:
-    """Makes the customer database in which customers have reacted to the campaign; answers with the number of orders."""
+    """Makes the customer database in which customers have reacted to the campaign; answers with its orders."""
     from campanile.ledger.store import Ledger
 
     project = open_project(size, database=AFTER)

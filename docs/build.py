@@ -15,7 +15,10 @@ PYTHON = ("campanile.measure", "campanile.design.assign", "campanile.design.powe
 
 def commands_page() -> str:
     """The page of every command: what it does, its arguments and options."""
-    parts = ["# Command line", "Exit codes: 0 done, 1 found problems, 2 wrong use. `--json` prints one document and nothing else."]
+    parts = [
+        "# Command line",
+        "Exit codes: 0 done, 1 found problems, 2 wrong use. `--json` prints one document and nothing else.",
+    ]
     context = click.Context(cli, info_name="campanile")
     for name in COMMANDS:
         command = cli.get_command(context, name)

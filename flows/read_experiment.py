@@ -31,7 +31,7 @@ async def read_experiment(campaign: CampaignName) -> str:
     """The decision. The readout's files lie below runs/readouts, its Markdown with the charts is an artifact.
 
     Args:
-        campaign: One of the files in campaigns/ that has an experiment of the same name.
+        campaign: A file in campaigns/ whose namesake is in experiments/.
     """
     name = str(campaign)
     readout = await asyncio.to_thread(_read, name)

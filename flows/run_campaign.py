@@ -42,9 +42,9 @@ async def run_campaign(campaign: CampaignName, mode: Mode = Mode.DRY_RUN) -> dic
     """The campaign's messages by state.
 
     Args:
-        campaign: One of the files in campaigns/.
-        mode: dry-run plans the campaign anew, as long as none of its messages is out, and hands nothing over.
-            send hands over what is due of the plan that is there; run it again to go on, nobody is written to twice.
+        campaign: A file in campaigns/.
+        mode: dry-run plans anew, until the first message is out, and shows what would be sent.
+            send hands over what is due of that plan. Run it again to go on: nobody is written to twice.
     """
     name = str(campaign)
     if mode is Mode.DRY_RUN:

@@ -227,10 +227,15 @@ def test_random_keep_stays_with_the_moment_and_moves_with_it() -> None:
 
 def test_of_several_with_one_address_the_best_ranked_stays() -> None:
     shared = {"email": "family@example.com"}
-    shop = world(customer("A", clv_12m=1, **shared), customer("B", clv_12m=9, **shared), customer("C", clv_12m=5))
+    shop = world(
+        customer("A", clv_12m=1, **shared),
+        customer("B", clv_12m=9, **shared),
+        customer("C", clv_12m=5),
+        customer("D", clv_12m=None, **shared),
+    )
     audience = chosen(shop, EVERYBODY | {"keep": {"at_most": 1, "by": "clv_12m", "first": "highest"}}, medium="email")
-    assert lost(audience) == {"A": "same address", "C": "keep"}
-    assert [step.lost for step in audience.waterfall()[-2:]] == [1, 1]
+    assert lost(audience) == {"A": "same address", "C": "keep", "D": "same address"}
+    assert [step.lost for step in audience.waterfall()[-2:]] == [2, 1]
 
 
 def test_a_field_the_shop_does_not_have_is_named() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from campanile.design.assign import assign, cumulative_parts
@@ -81,7 +81,7 @@ def units(size: int, seed: int = 0) -> Rows:
     ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(
     st.integers(1, 400),
     st.integers(0, 10**6),

@@ -81,9 +81,10 @@ class Stage:
         """Whether the engine could read every line of a CSV file in UTF-8; its rows are judged then."""
         self._readings += 1
         bad = f"{_READER}_{self._readings}"
-        width = len(source.header)
-        rows = engine.read_lines(self._backend, path, width=width, separator=job.mapping.separator, names=(_READER, bad))
         columns = {header: f"c{index}" for index, header in enumerate(source.header)}
+        rows = engine.read_lines(
+            self._backend, path, width=len(source.header), separator=job.mapping.separator, names=(_READER, bad)
+        )
         try:
             self._judge(job, rows, columns)
         except (duckdb.InvalidInputException, duckdb.ConversionException):

@@ -104,8 +104,8 @@ class _Fates:
 def _orders(  # noqa: PLR0913
     buyers: pd.DataFrame, draw: _Fates, got: np.ndarray, *, offer: Offer, days: int, zone: str
 ) -> pd.DataFrame:
-    late = np.minimum(-np.log1p(-draw("when")) * days / 3, days - 0.01)
-    at = buyers["due_at"].to_numpy().astype("datetime64[s]") + (late * 86400 + 1).astype("timedelta64[s]")
+    late = -np.log1p(-draw("when") * (1 - np.exp(-3))) * days / 3
+    at = buyers["due_at"].to_numpy().astype("datetime64[s]") + (late * 86399).astype("timedelta64[s]")
     gross = np.exp(np.log(230) + 0.6 * np.sqrt(2) * _inverse_erf(draw("basket"))).round(2)
     amount, floor = float(offer.amount or 0), float(offer.min_spend or 0)
     discount = np.where(got & (gross >= max(floor, amount)), amount, 0.0)
