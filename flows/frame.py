@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from textwrap import wrap
 from typing import ParamSpec, TypeVar
 
 import campanile
@@ -31,6 +32,8 @@ CampaignName = StrEnum(  # type: ignore[misc]  # made from the files, so that th
     "CampaignName", {path.stem: path.stem for path in sorted((ROOT / "campaigns").glob("*.yaml"))}
 )
 
+#: Characters of a fixed-width line that Prefect's artifact page shows without scrolling.
+_WIDTH = 82
 _OURS = tuple(str(Path(file).resolve().parent) for file in (campanile.__file__, __file__))
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -69,6 +72,29 @@ def artifact_key(kind: str, campaign: str) -> str:
     'plan-spring-sale-2'
     """
     return re.sub(r"[^a-z0-9]+", "-", f"{kind}-{campaign}".lower()).strip("-")
+
+
+def as_markdown(text: str) -> str:
+    r"""The text as a block of fixed-width Markdown, long lines wrapped under their last column.
+
+    >>> print(as_markdown("- " + "word " * 20))
+    ```text
+    - word word word word word word word word word word word word word word word word
+      word word word word
+    ```
+    """
+    lines = (
+        wrap(line, _WIDTH, subsequent_indent=" " * _last_column(line), break_long_words=False, break_on_hyphens=False)
+        or [""]
+        for line in text.splitlines()
+    )
+    return "\n".join(["```text", *(part for parts in lines for part in parts), "```"])
+
+
+def _last_column(line: str) -> int:
+    """Where the last column of a line begins, behind a list's dash; 2 when the line has no columns or no room."""
+    column = max((found.end() for found in re.finditer(r"  +(- )?|^- ", line)), default=2)
+    return column if column < _WIDTH - 20 else 2
 
 
 def without_personal_data(

@@ -6,7 +6,7 @@ import asyncio
 from base64 import b64encode
 from importlib.resources import files
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact
 
 from campanile import clock
@@ -35,8 +35,10 @@ async def read_experiment(campaign: CampaignName) -> str:
     """
     name = str(campaign)
     readout = await asyncio.to_thread(_read, name)
+    decision = readout.verdict.decision.replace("_", " ")
+    get_run_logger().info("%s: %s", decision, readout.verdict.sentence)
     await acreate_markdown_artifact(
-        key=artifact_key("readout", name), markdown=with_charts(document(readout)), description=readout.verdict.sentence
+        key=artifact_key("readout", name), markdown=with_charts(document(readout)), description=f"Decision: {decision}"
     )
     return str(readout.verdict.decision)
 
@@ -58,10 +60,10 @@ def _read(campaign: str) -> Readout:
 
 
 def _image(drawing: Drawing) -> str:
-    """The drawing as a Markdown image that needs no page around it: light also in a dark UI."""
+    """Title and drawing as a Markdown image that needs no page around it: light also in a dark UI."""
     tag, _, inner = drawing.svg.partition(">")
     light = (files("campanile.report") / "templates" / "report.css").read_text(encoding="utf-8").partition("}")[0] + "}"
     ground = '<rect width="100%" height="100%" fill="var(--surface)"/>'
     alone = tag.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
     image = f"{alone}><style>{light}</style>{ground}{inner}"
-    return f"![{drawing.title}](data:image/svg+xml;base64,{b64encode(image.encode()).decode()})"
+    return f"**{drawing.title}**\n\n![{drawing.title}](data:image/svg+xml;base64,{b64encode(image.encode()).decode()})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from campanile import clock
@@ -12,11 +12,12 @@ from campanile.customers.import_report import ImportReport
 from campanile.customers.importing import import_tables
 from campanile.customers.profile import refresh_profile
 from campanile.customers.profile_report import ProfileReport
-from flows.frame import customers, project, without_personal_data
+from flows.frame import as_markdown, customers, project, without_personal_data
 
 
 @flow(
     name="refresh-customers",
+    flow_run_name="refresh-customers",
     description="Import the shop's files and refresh the profile (stages, RFM). Daily, before campaigns select.",
     persist_result=False,
 )
@@ -31,6 +32,7 @@ async def refresh_customers() -> dict[str, int]:
 async def import_files() -> int:
     """How many rows were rejected. Counts per table become an artifact."""
     report = await asyncio.to_thread(_import)
+    get_run_logger().info("%s", report.text())
     rows = [
         {
             "table": table.table,
@@ -46,7 +48,7 @@ async def import_files() -> int:
     await acreate_table_artifact(
         key="import",
         table=rows,
-        description="What the import read, kept and rejected; rejects are listed beside the stores",
+        description="What was read, kept and rejected",
     )
     return sum(sum(table.rejected.values()) for table in report.tables)
 
@@ -56,10 +58,11 @@ async def import_files() -> int:
 async def profile() -> int:
     """How many customers have a profile. Stages and scores become an artifact."""
     report = await asyncio.to_thread(_profile)
+    get_run_logger().info("%s", report.text())
     await acreate_markdown_artifact(
         key="profile",
-        markdown=f"```text\n{report.text()}\n```",
-        description="Customers by stage and score, and what that says",
+        markdown=as_markdown(report.text()),
+        description="Customers by stage and score",
     )
     return report.customers
 

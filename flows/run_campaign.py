@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import httpx
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.artifacts import (
     acreate_markdown_artifact,
     acreate_progress_artifact,
@@ -25,7 +25,16 @@ from campanile.sending.run import Dispatch, RunReport, open_dispatch
 from campanile.sending.run import run_campaign as run_without_tasks
 from campanile.sending.status import status
 from campanile.spec.project import Project
-from flows.frame import CampaignName, Mode, artifact_key, customers, gentle_stop, project, without_personal_data
+from flows.frame import (
+    CampaignName,
+    Mode,
+    artifact_key,
+    as_markdown,
+    customers,
+    gentle_stop,
+    project,
+    without_personal_data,
+)
 
 #: Seconds between two movements of the progress bar.
 _TICK = 3.0
@@ -59,16 +68,18 @@ async def plan_wave(campaign: str) -> dict[str, int]:
     """Customers by arm. The plan and its waterfall become artifacts."""
     shop = project()
     plan = await asyncio.to_thread(_plan, shop, campaign)
+    text = explain(plan, shop.zone)
+    get_run_logger().info("%s", text)
     await acreate_markdown_artifact(
         key=artifact_key("plan", campaign),
-        markdown=_as_text(explain(plan, shop.zone)),
-        description=f"Plan of {campaign}: who gets what, what it can show, what it costs, what to weigh",
+        markdown=as_markdown(text),
+        description="Who gets what, what to weigh",
     )
     rows = [{"line": step.line, "left": step.left, "lost": step.lost, "text": step.text} for step in plan.waterfall]
     await acreate_table_artifact(
         key=artifact_key("waterfall", campaign),
         table=rows,
-        description="Who was left out, line by line, before the split",
+        description="Who was left out, and why",
     )
     return dict(plan.arms)
 
@@ -110,17 +121,18 @@ def _report(shop: Project, campaign: str, *, stopped: bool) -> RunReport:
 
 async def _account(report: RunReport) -> dict[str, int]:
     """The messages by state, after they became artifacts."""
-    name, account = report.status["campaign"], report.status
+    name, account, text = report.status["campaign"], report.status, report.text()
+    get_run_logger().info("%s", text)
     counts = {key: value for key, value in account.items() if isinstance(value, int) and key != "contract"}
     await acreate_markdown_artifact(
         key=artifact_key(report.mode, name),
-        markdown=_as_text(report.text()),
-        description=f"What the {report.mode} of {name} came to",
+        markdown=as_markdown(text),
+        description="What this run came to",
     )
     await acreate_table_artifact(
         key=artifact_key("status", name),
         table=[{"state": state, "messages": count} for state, count in counts.items()],
-        description=f"Where every planned message of {name} is: the states add up to the plan",
+        description="Every planned message, by state",
     )
     return counts
 
@@ -147,7 +159,7 @@ async def _progress(dispatch: Dispatch) -> AsyncIterator[Callable[[int], None]]:
     bar = await acreate_progress_artifact(
         progress=100 * done / planned,
         key=artifact_key("progress", campaign),
-        description=f"Messages of {campaign} settled",
+        description="Messages that are settled",
     )
 
     def advance(count: int) -> None:
@@ -171,7 +183,3 @@ async def _progress(dispatch: Dispatch) -> AsyncIterator[Callable[[int], None]]:
         with suppress(asyncio.CancelledError):
             await following
         await show()
-
-
-def _as_text(text: str) -> str:
-    return f"```text\n{text}\n```"

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from campanile.ledger import Ledger, tables
 from campanile.spec.project import Project
-from support.small_project import write_project
+from support.sent_project import write_project
 
 pytestmark = pytest.mark.crash
 

@@ -26,7 +26,7 @@ from campanile.sending.sample import write_preview
 from campanile.sending.status import status, status_text
 from campanile.spec.project import Project, load_project
 from support.plans import NOW, message_id, planned, several
-from support.small_project import write_plan, write_project
+from support.sent_project import write_plan, write_project
 from support.smtp_sink import Sink, SinkSettings, running_sink, wait_until
 
 

@@ -42,7 +42,7 @@ def test_the_committed_campaign_is_read_whole() -> None:
     assert experiment.split == {"control": Decimal("0.2"), "treatment": Decimal("0.8")}
     assert experiment.stratify == ("rfm.m", "city_tier")
     assert experiment.primary.window == Duration(days=30)
-    assert (experiment.primary.baseline, experiment.primary.expect) == (Decimal("0.03"), Decimal("0.04"))
+    assert (experiment.primary.baseline, experiment.primary.expect) == (Decimal("0.04"), Decimal("0.06"))
     assert experiment.guards == {
         "return_rate": Guard(Decimal("0.03"), relative_to_control=True, text="at most control + 3%"),
         "opt_out_rate": Guard(Decimal("0.01"), relative_to_control=False, text="under 1%"),

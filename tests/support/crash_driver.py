@@ -18,7 +18,7 @@ from pathlib import Path
 from campanile.sending.run import run_campaign
 from campanile.spec.project import load_project
 from support.plans import NOW, planned
-from support.small_project import write_plan
+from support.sent_project import write_plan
 
 #: Fates of recipients: most are fine; the rest keep the sender's other paths busy while it is being killed.
 FATES = ("fine",) * 16 + ("dropdot", "rcpt550", "once-rcpt451", "once-dropdata")

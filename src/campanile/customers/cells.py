@@ -34,6 +34,8 @@ _WIDE = "decimal(38, 6)"
 _OFFSET = r":\d\d(\.\d+)?\s*([zZ]|[+-]\d\d(:?\d\d)?)$"
 #: Tells whether two rows of files are equal in every column.
 FINGERPRINT = "__fingerprint"
+#: The line of the file at which a row starts, where that is known.
+LINE = "__line"
 
 _IS_UTC = "__utc_"
 _TEXT = "__text_"
@@ -76,18 +78,19 @@ class Cells:
 
 
 def laid_out(rows: ir.Table, columns: Mapping[str, str], names: Sequence[str]) -> ir.Table:
-    """The cells that `Cells` looks for, and a fingerprint of the whole row, columns that nobody maps included.
+    """The cells that `Cells` looks for, the line, and a fingerprint of the row, columns that nobody maps included.
 
     Args:
         rows: A file as the engine reads it.
-        columns: What the engine calls each column of the header.
+        columns: What the engine calls each column of the header, and perhaps the line.
         names: The columns of the header that count.
     """
     cells = [rows[columns[name]] for name in names]
     texts = {f"{_TEXT}{index}": _as_text(cell) for index, cell in enumerate(cells)}
     typed = {f"{_TYPED}{index}": cell for index, cell in enumerate(cells) if not cell.type().is_string()}
-    whole = ibis.struct({column: rows[column] for column in rows.columns}).hash()
-    return rows.select(**{FINGERPRINT: whole}, **texts, **typed)
+    whole = ibis.struct({name: rows[column] for name, column in columns.items() if name != LINE}).hash()
+    line = rows[columns[LINE]].cast("int64") if LINE in columns else ibis.null("int64")
+    return rows.select(**{FINGERPRINT: whole, LINE: line}, **texts, **typed)
 
 
 def _as_text(cell: ir.Value) -> ir.StringValue:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,15 +60,26 @@ def _trim(text):  # type: ignore[no-untyped-def] # ibis reads the signature abov
 
 def connect(path: Path, *, read_only: bool) -> Backend:
     """The open DuckDB file, with a memory limit, room to spill beside the file, and no downloads."""
+    spill = path.with_name(f"{path.name}.spill-{os.getpid()}")
     with engine_errors(path):
-        return ibis.duckdb.connect(
+        backend = ibis.duckdb.connect(
             path,
             read_only=read_only,
             memory_limit=f"{_memory_limit() // 1024**2}MiB",
-            temp_directory=str(path.with_name(path.name + ".spill")),
+            temp_directory=str(spill),
             autoinstall_known_extensions=False,
             autoload_known_extensions=False,
         )
+    if not read_only:
+        _clear_spills(path, spill)
+    return backend
+
+
+def _clear_spills(path: Path, own: Path) -> None:
+    """Removes what killed processes have spilled: who may write is the only one that has the file open."""
+    for left_over in path.parent.glob(f"{path.name}.spill-*"):
+        if left_over != own:
+            shutil.rmtree(left_over, ignore_errors=True)
 
 
 def _memory_limit() -> int:

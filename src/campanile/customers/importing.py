@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from campanile.errors import CampanileError, did_you_mean
 from campanile.spec.project import Project
 
 Progress = Callable[[int, int], None]
+
+#: Folders with copies of files that are being read; a killed import leaves one, the next import takes it away.
+_SCRATCH = ".import-"
 
 
 def import_tables(
@@ -76,7 +80,9 @@ def _check_mapped(project: Project, only: Collection[str]) -> None:
 @contextmanager
 def _stage(database: CustomerDatabase, setting: Setting) -> Iterator[Stage]:
     """A place beside the database, so that personal data stays there."""
-    with tempfile.TemporaryDirectory(dir=database.path.parent, prefix=".import-") as scratch:
+    for left_over in database.path.parent.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=database.path.parent, prefix=_SCRATCH) as scratch:
         yield Stage(database.ibis, setting, Path(scratch))
 
 

@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 from campanile.customers import engine
 from campanile.customers.cells import (
     FINGERPRINT,
+    LINE,
     Cells,
     Setting,
     blamed,
@@ -56,7 +57,7 @@ def judged(job: TableImport, rows: ir.Table, columns: Mapping[str, str], setting
     Args:
         job: The table and where its columns come from.
         rows: One file, or several with the same header, as the engine reads it.
-        columns: What the engine calls each column of the header.
+        columns: What the engine calls each column of the header, and perhaps the line.
         setting: What cells mean here.
     """
     types = columns_of(job.table)
@@ -84,6 +85,7 @@ def _with_verdict(job: TableImport, rows: ir.Table, cells: Cells, setting: Setti
         **{
             # A natural key says by itself which rows are the same.
             FINGERPRINT: ibis.literal(0, "int64") if job.key else rows[FINGERPRINT],
+            LINE: rows[LINE],
             SKIPPED: _skipped(job.mapping.rows, cells),
             REASON: ibis.cases(*((fault.holds, fault.reason) for fault in faults)),
             VALUE: ibis.cases(*((fault.holds, fault.value) for fault in faults)),

@@ -65,7 +65,9 @@ def read_header(path: Path, dialect: Dialect) -> tuple[str, ...]:
 
 
 def copy_readable(source: Path, target: Path, *, rejects: Path, dialect: Dialect) -> int:
-    """Copies the readable records of a CSV file as UTF-8; the rest goes, as line and reason, to `rejects`.
+    """Copies the readable records of a CSV file as UTF-8, each with one cell more at its end: the line it starts at.
+
+    The rest goes, as line and reason, to `rejects`.
 
     Returns:
         The number of lines in `rejects`.
@@ -83,7 +85,7 @@ def copy_readable(source: Path, target: Path, *, rejects: Path, dialect: Dialect
                 reasons.writerow([record.line, record.reason])
                 refused += 1
             else:
-                kept.write(record.cells + "\n")
+                kept.write(f"{record.cells}{dialect.separator}{record.line}\n")
     return refused
 
 

@@ -13,7 +13,7 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from campanile.customers import engine, rejects
-from campanile.customers.cells import FINGERPRINT, Setting
+from campanile.customers.cells import FINGERPRINT, LINE, Setting
 from campanile.customers.judging import REASON, SKIPPED, VALUE, judged
 from campanile.customers.lines import Dialect, copy_readable, is_utf8
 from campanile.customers.sources import Source, TableImport
@@ -53,8 +53,7 @@ class Stage:
         rejects.start(self._backend, job.table)
         for number, source in enumerate(job.sources):
             if not source.is_csv:
-                rows = engine.read_columns(self._backend, source.path, name=_READER)
-                self._judge(job, rows, {name: name for name in rows.columns})
+                self._read_columns(job, source)
             elif not (is_utf8(job.mapping.encoding) and self._read_lines(job, source, source.path)):
                 self._read_carefully(job, source)
             rows = self._backend.table(_ROWS)
@@ -77,13 +76,21 @@ class Stage:
         for name in (_stage_name(job), rejects.table_name(job.table)):
             self._backend.drop_table(name, force=True)
 
+    def _read_columns(self, job: TableImport, source: Source) -> None:
+        try:
+            rows = engine.read_columns(self._backend, source.path, name=_READER)
+            self._judge(job, rows, {name: name for name in rows.columns})
+        except (duckdb.InvalidInputException, duckdb.InternalException):
+            raise CampanileError(f"{source.label} cannot be read", "it is damaged: get it again") from None
+
     def _read_lines(self, job: TableImport, source: Source, path: Path) -> bool:
-        """Whether the engine could read every line of a CSV file in UTF-8; its rows are judged then."""
+        """Whether the engine could read every line of a CSV file, or of its careful copy; its rows are judged then."""
         self._readings += 1
         bad = f"{_READER}_{self._readings}"
-        columns = {header: f"c{index}" for index, header in enumerate(source.header)}
+        names = [*source.header, LINE] if path != source.path else source.header
+        columns = {name: f"c{index}" for index, name in enumerate(names)}
         rows = engine.read_lines(
-            self._backend, path, width=len(source.header), separator=job.mapping.separator, names=(_READER, bad)
+            self._backend, path, width=len(names), separator=job.mapping.separator, names=(_READER, bad)
         )
         try:
             self._judge(job, rows, columns)
@@ -111,7 +118,8 @@ def _stage_name(job: TableImport) -> str:
 
 
 def _placed(refused: ir.Table, job: TableImport) -> ir.Table:
-    """Refused rows with the file they stand in and their number there, the header not counted."""
+    """Refused rows with the file they stand in, and their line, or else their number with the header not counted."""
     labels = ibis.memtable({"number": range(len(job.sources)), "file": [source.label for source in job.sources]})
     placed = refused.join(labels, refused[FILE] == labels.number)
-    return placed.select(placed.file, row=placed[ORDINAL] % _FILE_STRIDE, reason=placed[REASON], value=placed[VALUE])
+    row = ibis.ifelse(placed[LINE].isnull(), placed[ORDINAL] % _FILE_STRIDE, ibis.null("int64"))
+    return placed.select(placed.file, line=placed[LINE], row=row, reason=placed[REASON], value=placed[VALUE])

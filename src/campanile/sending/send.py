@@ -35,7 +35,7 @@ CLAIM = 200
 #: Seconds that hand-overs under way get to answer when the run is stopped.
 GRACE = 10.0
 #: Seconds that answers wait for others to be committed together.
-_MOMENT = 0.02
+_MOMENT = 0.1
 #: Seconds between attempts to write answers down when the ledger fails.
 _PAUSES = (0.2, 1.0, 3.0)
 
