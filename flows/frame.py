@@ -132,17 +132,24 @@ def gentle_stop(stop: asyncio.Event) -> Iterator[None]:
     under way. It gets its turn at the end of the block.
     """
     before = signal.getsignal(signal.SIGTERM)
+    told = asyncio.Event()
+
+    def tell() -> None:
+        told.set()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
     try:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        loop.add_signal_handler(signal.SIGTERM, tell)
     except (RuntimeError, ValueError):  # not the main thread: whoever runs us answers signals
         yield
         return
     try:
         yield
     finally:
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+        loop.remove_signal_handler(signal.SIGTERM)
         signal.signal(signal.SIGTERM, before)
-    if stop.is_set():
+    if told.is_set():
         signal.raise_signal(signal.SIGTERM)
 
 

@@ -53,7 +53,10 @@ def test_a_truncated_database_says_so(shop):
         path = database.path
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2 - 1000] + b"\xff" * 4096)
-    with pytest.raises(CampanileError, match=r"damaged|cannot be read"), CustomerDatabase.open(shop.project()) as database:
+    with (
+        pytest.raises(CampanileError, match=r"damaged|cannot be read"),
+        CustomerDatabase.open(shop.project()) as database,
+    ):
         database.own("imports").to_pyarrow()
 
 
@@ -76,7 +79,9 @@ def test_a_missing_table_is_named_with_lines_that_import_it(shop):
         with pytest.raises(CampanileError) as caught:
             database.events("clicked", AS_OF)
         assert caught.value.what == 'the customer database has no table "clicked"'
-        assert "  clicked:\n    file: data/clicked.csv\n    columns: {customer_id: Customer, at: Date, channel:" in str(caught.value)
+        assert "  clicked:\n    file: data/clicked.csv\n    columns: {customer_id: Customer, at: Date, channel:" in str(
+            caught.value
+        )
         with pytest.raises(CampanileError, match='no kind of event "clickd"; did you mean "clicked"'):
             database.events("clickd", AS_OF)
 
@@ -100,7 +105,9 @@ Order,Who,When,Paid,State
 7,b,2026-03-01,100,paid
 8,b,2026-02-28 23:59:59,100,paid
 """
-RETURNS = "Order,Who,When,Refund\n4,a,2026-01-10,40\n6,b,2026-02-01,60\n6,b,2026-03-02,40\n8,b,2026-02-28 23:59:59,100\n"
+RETURNS = (
+    "Order,Who,When,Refund\n4,a,2026-01-10,40\n6,b,2026-02-01,60\n6,b,2026-03-02,40\n8,b,2026-02-28 23:59:59,100\n"
+)
 LINES = "Order,Who,When,Sku\n" + "".join(f"{n},x,2026-01-01,s{n}\n" for n in range(1, 10)) + ",x,2026-01-01,none\n"
 MAPPING = """\
   order:

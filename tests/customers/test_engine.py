@@ -152,7 +152,9 @@ def test_a_transaction_is_all_or_nothing(database):
 
 
 def test_no_extension_is_fetched_from_anywhere(database):
-    settings_now = {name: database.ibis.settings[name] for name in ("autoinstall_known_extensions", "autoload_known_extensions")}
+    settings_now = {
+        name: database.ibis.settings[name] for name in ("autoinstall_known_extensions", "autoload_known_extensions")
+    }
     assert set(settings_now.values()) == {"false"}
     assert Path(database.ibis.settings["temp_directory"]).parent == database.path.parent
 
@@ -161,7 +163,14 @@ ZONES = ["Asia/Shanghai", "Europe/London", "America/St_Johns", "Australia/Lord_H
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.sampled_from(ZONES), st.lists(st.datetimes(datetime(1970, 1, 2), datetime(2037, 12, 30)), min_size=9, max_size=90))
+@given(
+    st.sampled_from(ZONES),
+    st.lists(
+        st.datetimes(datetime.fromisoformat("1970-01-02 00:00"), datetime.fromisoformat("2037-12-30 00:00")),
+        min_size=9,
+        max_size=90,
+    ),
+)
 def test_shop_time_is_pythons(memory, name, moments):
     moments = [moment.replace(microsecond=0) for moment in moments]
     zone = ZoneInfo(name)
@@ -172,11 +181,23 @@ def test_shop_time_is_pythons(memory, name, moments):
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.sampled_from(ZONES), st.lists(st.datetimes(datetime(1970, 1, 3), datetime(2037, 12, 30)), min_size=9, max_size=90))
+@given(
+    st.sampled_from(ZONES),
+    st.lists(
+        st.datetimes(datetime.fromisoformat("1970-01-03 00:00"), datetime.fromisoformat("2037-12-30 00:00")),
+        min_size=9,
+        max_size=90,
+    ),
+)
 def test_utc_time_is_pythons(memory, name, moments):
     """Python means the first of two equal times, and moves a skipped one forward; so do we."""
     zone = ZoneInfo(name)
-    edges = [datetime(2026, 3, 29, 1, 30), datetime(2026, 10, 25, 1, 30), datetime(2026, 4, 5, 1, 45), datetime(2026, 10, 4, 2, 15)]
+    edges = [
+        datetime.fromisoformat("2026-03-29 01:30"),
+        datetime.fromisoformat("2026-10-25 01:30"),
+        datetime.fromisoformat("2026-04-05 01:45"),
+        datetime.fromisoformat("2026-10-04 02:15"),
+    ]
     moments = [moment.replace(microsecond=0) for moment in moments] + edges
     table = ibis.memtable({"at": moments}, schema={"at": "timestamp(6)"})
     wanted = [moment.replace(tzinfo=zone).astimezone(UTC).replace(tzinfo=None) for moment in moments]
@@ -185,7 +206,7 @@ def test_utc_time_is_pythons(memory, name, moments):
 
 def test_a_day_begins_at_the_shops_midnight(memory):
     zone = ZoneInfo("Asia/Shanghai")
-    midnight = datetime(2026, 3, 1, 16)
+    midnight = datetime.fromisoformat("2026-03-01 16:00")
     table = ibis.memtable({"at": [midnight - timedelta(seconds=1), midnight]})
     days = memory.to_pyarrow(shop_time(table["at"], zone).date().name("d")).to_pylist()
     assert [day.day for day in days] == [1, 2]

@@ -17,14 +17,14 @@ from campanile.customers.lines import Dialect, copy_readable, read_header
 from campanile.errors import CampanileError, ProblemsError
 
 PEOPLE = "columns: {customer_id: 编号, name: 姓名}"
-NAMES = "编号,姓名\n1,李雷\n2,\"韩, 梅梅\"\n"
+NAMES = '编号,姓名\n1,李雷\n2,"韩, 梅梅"\n'
 
 
 def test_names_survive_every_encoding(shop):
     mapping = ""
     tables = {"visited": "utf-8", "viewed": "utf-8-sig", "searched": "gb18030", "saved": "utf-16"}
     for table, encoding in tables.items():
-        shop.write(f"{table}.csv", "编号,日期,渠道\n1,2026-01-01,李雷𠮷\n2,2026-01-01,\"韩, 梅梅\"\n".encode(encoding))
+        shop.write(f"{table}.csv", '编号,日期,渠道\n1,2026-01-01,李雷𠮷\n2,2026-01-01,"韩, 梅梅"\n'.encode(encoding))
         column = {"visited": "channel", "viewed": "sku", "searched": "term", "saved": "sku"}[table]
         mapping += (
             f"  {table}: {{file: {table}.csv, encoding: {encoding}, "
@@ -51,7 +51,7 @@ def test_lines_that_are_not_in_the_encoding_are_rejected_alone(shop):
 
 def test_a_quote_that_is_never_closed_takes_no_other_line_with_it(shop):
     body = "".join(f"{number},name {number}\n" for number in range(2_000))
-    report = shop.load_one("customers", "columns: {customer_id: Id, name: Name}", f"Id,Name\nx,\"oops\n{body}")
+    report = shop.load_one("customers", "columns: {customer_id: Id, name: Name}", f'Id,Name\nx,"oops\n{body}')
     assert (report.read, report.kept, report.rejected) == (2_001, 2_000, {"a quote that is never closed": 1})
 
 
@@ -78,9 +78,9 @@ def test_files_are_looked_for_in_home_first(shop):
 def test_parquet_with_its_types(shop):
     table = pa.table({
         "Who": pa.array([13085.0, None, 7.0]),
-        "When": pa.array([datetime(2026, 7, 1, 12, 0)] * 3, pa.timestamp("ns")),
+        "When": pa.array([datetime.fromisoformat("2026-07-01 12:00")] * 3, pa.timestamp("ns")),
         "Paid": pa.array([6.95, 1.0, 0.125]),
-        "Utc": pa.array([datetime(2026, 7, 1, 12, 0)] * 3, pa.timestamp("us", "Asia/Tokyo")),
+        "Utc": pa.array([datetime.fromisoformat("2026-07-01 12:00")] * 3, pa.timestamp("us", "Asia/Tokyo")),
     })  # fmt: skip
     shop.zone = "Europe/Berlin"
     pq.write_table(table, shop.root / "orders.parquet")
@@ -91,16 +91,18 @@ def test_parquet_with_its_types(shop):
     )
     assert report.table("unpaid").rejected == {"no customer_id": 1}
     first, second = shop.rows("unpaid")
-    assert first == {"customer_id": "13085", "at": datetime(2026, 7, 1, 10), "amount": 695}
+    assert first == {"customer_id": "13085", "at": datetime.fromisoformat("2026-07-01 10:00"), "amount": 695}
     assert second["amount"] == 13  # half a cent, away from zero
-    assert shop.rows("checkout")[0]["at"] == datetime(2026, 7, 1, 12)
+    assert shop.rows("checkout")[0]["at"] == datetime.fromisoformat("2026-07-01 12:00")
     assert [row["channel"] for row in shop.rows("shared")] == ["6.95"]
 
 
 def test_without_columns_the_files_own_names_count(shop):
     shop.write("visits.csv", "customer_id,at,channel,unheard_of\na,2026-01-01,web,1\n")
     shop.load("  visited: {file: visits.csv}\n")
-    assert shop.rows("visited") == [{"customer_id": "a", "at": datetime(2026, 1, 1), "channel": "web"}]
+    assert shop.rows("visited") == [
+        {"customer_id": "a", "at": datetime.fromisoformat("2026-01-01 00:00"), "channel": "web"}
+    ]
 
 
 def test_every_missing_file_and_column_is_named_at_once(shop):
@@ -108,7 +110,8 @@ def test_every_missing_file_and_column_is_named_at_once(shop):
     shop.write("empty.csv", "")
     mapping = (
         "  customers: {file: oders.csv, columns: {customer_id: Id}}\n"
-        "  order: {file: orders.csv, rows: {Zustand: paid}, columns: {customer_id: Custmer, at: Date, order_id: Order}}\n"
+        "  order: {file: orders.csv, rows: {Zustand: paid}, "
+        "columns: {customer_id: Custmer, at: Date, order_id: Order}}\n"
         "  visited: {file: empty.csv, columns: {customer_id: Id, at: Date}}\n"
     )
     with pytest.raises(ProblemsError) as caught:
@@ -215,7 +218,9 @@ def test_the_careful_way_accounts_for_any_bytes(tmp_path_factory, content):
 
     folder: Path = tmp_path_factory.mktemp("bytes")
     (folder / "in.csv").write_bytes(b"a,b\n" + content)
-    refused = copy_readable(folder / "in.csv", folder / "out.csv", rejects=folder / "bad.csv", dialect=Dialect("utf-8", ","))
+    refused = copy_readable(
+        folder / "in.csv", folder / "out.csv", rejects=folder / "bad.csv", dialect=Dialect("utf-8", ",")
+    )
     with (folder / "out.csv").open(encoding="utf-8", newline="") as file:
         assert all(len(row) == 3 and row[2].isdecimal() for row in list(csv.reader(file))[1:])
     listed = (folder / "bad.csv").read_text(encoding="utf-8").splitlines()[1:]

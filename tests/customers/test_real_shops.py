@@ -18,7 +18,9 @@ from campanile.spec.project import Project, load_project
 ROOT = Path(__file__).parents[2]
 CDNOW = """\
   customers: {file: people.csv, columns: {customer_id: id}}
-  order: {file: cdnow.csv, columns: {order_id: order, customer_id: id, at: {from: date, format: "%Y%m%d"}, amount: value}}
+  order:
+    file: cdnow.csv
+    columns: {order_id: order, customer_id: id, at: {from: date, format: "%Y%m%d"}, amount: value}
 """
 
 
@@ -28,7 +30,10 @@ def by_hand(purchases: pd.DataFrame, as_of: str) -> pd.DataFrame:
     people = known.groupby("id").agg(last=("date", "max"), orders=("date", "size"), cents=("cents", "sum"))
     people["recency"] = (pd.Timestamp(as_of) - people["last"]).dt.days
     count = len(people)
-    for name, worse in (("r", (-people["recency"]).rank(method="min") - 1), ("m", people["cents"].rank(method="min") - 1)):
+    for name, worse in (
+        ("r", (-people["recency"]).rank(method="min") - 1),
+        ("m", people["cents"].rank(method="min") - 1),
+    ):
         people[f"rfm.{name}"] = 1 + (5 * worse // count).astype(int)
     people["rfm.f"] = 1 + sum((people["orders"] >= bound).astype(int) for bound in (2, 3, 5, 10))
     return people
@@ -92,7 +97,9 @@ def test_rfm_of_cdnow_is_what_the_reference_measured(cdnow):
         "f": [5.0, 15.4, 29.4, 48.6, 78.6],
         "m": [4.8, 6.7, 9.9, 18.7, 41.3],
     }
-    named = found.groupby("rfm.segment").agg(people=("buys", "size"), buys=("buys", "mean"), money=("money_365d", "sum"))
+    named = found.groupby("rfm.segment").agg(
+        people=("buys", "size"), buys=("buys", "mean"), money=("money_365d", "sum")
+    )
     shares = named.assign(people=named["people"] / len(found), money=named["money"] / named["money"].sum()) * 100
     assert shares.loc["champion"].round(1).tolist() == [8.8, 61.9, 36.4]
     assert shares.loc["hibernating"].round(1).tolist() == [39.6, 4.9, 15.5]
@@ -127,7 +134,7 @@ def test_stages_of_cdnow_predict_what_the_reference_measured(cdnow):
 
 @pytest.mark.slow
 def test_online_retail_is_accounted_for_line_by_line(tmp_path):
-    """525,461 lines: every one kept, skipped, repeated or rejected; sums against SQL written by hand on the raw file."""
+    """525,461 lines: every one kept, skipped, repeated or rejected; sums against SQL by hand on the raw file."""
     data = ROOT.parent / "shared" / "data" / "online_retail_ii" / "year_2009_2010.parquet"
     if not data.exists():
         pytest.skip("Online Retail II is not beside this checkout (../shared/data/online_retail_ii)")
@@ -148,7 +155,7 @@ def test_online_retail_is_accounted_for_line_by_line(tmp_path):
             for table in ("bought", "returned", "order")
         }  # fmt: skip
         assert not any(table.new or table.updated for table in import_tables(project, database).tables)
-    kept = f'from (select distinct * from read_parquet(\'{data}\') where "Customer ID" is not null and'
+    kept = f"from (select distinct * from read_parquet('{data}') where \"Customer ID\" is not null and"
     pence = "cast(sum(round(cast(Quantity as decimal(18,4)) * cast(Price as decimal(18,4)) * 100)) as bigint)"
     sold = f"{kept} Invoice not like 'C%' and Quantity > 0 and Price > 0)"
     by_hand_ = {

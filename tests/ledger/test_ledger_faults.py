@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from campanile.errors import CampanileError
 from campanile.events import MessageState, Outcome, Receipt
 from campanile.ledger import Ledger, Mode
 from campanile.ledger.hand_overs import claim, exchange
+from support.disks import fill, small_disk
 from support.plans import NOW, plan_record, register, several
 
 SMTP = Mode("smtp")
@@ -102,41 +100,18 @@ def test_a_disk_without_room_while_a_plan_is_registered(tmp_path: Path) -> None:
         assert ledger.tally("plan-winback").adds_up
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 MB, where the machine lets us make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if made.returncode:
-        pytest.skip("this machine mounts no tmpfs")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
-
-
-def fill(path: Path) -> None:
-    """Writes until the disk is full."""
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(b"x" * 4096)
-
-
 def suppress_many(ledger: Ledger) -> None:
     for _ in range(1_000):
         ledger.suppress("email", os.urandom(64).hex(), reason="ballast", source="x", at=NOW)
 
 
-def test_a_real_disk_that_fills_up_between_hand_over_and_answer(small_disk: Path) -> None:
-    with Ledger.open(small_disk / "ledger.sqlite") as ledger:
+def test_a_real_disk_that_fills_up_between_hand_over_and_answer(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk, Ledger.open(disk / "ledger.sqlite") as ledger:
         plan = register(ledger, several(1_000))
         claimed = claim(ledger, plan.plan_id, 0, now=NOW, limit=200)
         exchange(ledger, plan.plan_id, wanted=claimed, mode=SMTP, now=NOW)
         answers = [Receipt(message.message_id, Outcome.ACCEPTED, detail="250") for message in claimed]
-        ballast = small_disk / "ballast"
+        ballast = disk / "ballast"
         fill(ballast)
         with pytest.raises(CampanileError, match=FULL):
             suppress_many(ledger)
@@ -146,7 +121,6 @@ def test_a_real_disk_that_fills_up_between_hand_over_and_answer(small_disk: Path
         ballast.unlink()
         exchange(ledger, plan.plan_id, answers=answers, mode=SMTP, now=NOW)
         assert ledger.tally(plan.plan_id)[MessageState.ACCEPTED] == 200
-    with Ledger.open(small_disk / "ledger.sqlite") as ledger:
         assert ledger.tally(plan.plan_id).adds_up
         with ledger.reading() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"

@@ -20,6 +20,7 @@ from campanile.ledger.repair import recover
 from campanile.sending import send
 from campanile.sending.send import send_batch
 from campanile.spec.settings import ChannelSettings
+from support.disks import fill, small_disk
 from support.plans import NOW, message_id, planned, register, render, several
 from support.smtp_sink import SinkSettings, running_sink, wait_until
 
@@ -342,6 +343,30 @@ class TestEnds:
         found = recover(ledger, PLAN, Mode("scripted"), NOW)
         assert (found.unknown, len(channel.handed)) == (8, 8)
         assert counts(ledger.tally(PLAN)) == {"unknown": 8, "due": 22}
+
+    def test_a_disk_that_fills_up_stops_the_run_and_nobody_gets_it_twice(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(send, "_PAUSES", (0.01,))
+        with small_disk(tmp_path / "disk", "8m") as disk, Ledger.open(disk / "ledger.sqlite") as ledger:
+            plan, ballast = register(ledger, several(800)), disk / "ballast"
+
+            def act(message: Message) -> Receipt:
+                if len(channel.handed) > 20 and not ballast.exists():
+                    fill(ballast)
+                return Receipt(message.message_id, Outcome.ACCEPTED)
+
+            channel = Scripted(act)
+            with pytest.raises(CampanileError, match=r"no room left|disk fails"):
+                run(ledger, plan, channel)
+            assert ledger.tally(PLAN).adds_up
+            ballast.unlink()
+            lost = recover(ledger, PLAN, Mode("scripted"), NOW).unknown
+            channel.act = lambda message: Receipt(message.message_id, Outcome.ACCEPTED)
+            tally = run(ledger, plan, channel)
+            assert counts(tally) == {"accepted": 800 - lost, "unknown": lost} if lost else {"accepted": 800}
+            assert lost <= 8
+            assert len(channel.handed) == len(set(channel.handed)) == 800
 
     def test_a_locked_ledger_stops_the_run_in_a_sentence(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(send, "_PAUSES", (0.01,))

@@ -206,7 +206,10 @@ def stuffed(mime: bytes) -> bytes:
     >>> stuffed(b"a\n.b\n.\nc")
     b'a\r\n..b\r\n..\r\nc\r\n.\r\n'
     """
-    lines = _LINE_END.sub(b"\r\n", mime).removesuffix(b"\r\n")
+    ends = mime.count(b"\r\n")
+    if not ends == mime.count(b"\n") == mime.count(b"\r"):
+        mime = _LINE_END.sub(b"\r\n", mime)
+    lines = mime.removesuffix(b"\r\n")
     return (b"\r\n" + lines).replace(b"\r\n.", b"\r\n..")[2:] + b"\r\n.\r\n"
 
 

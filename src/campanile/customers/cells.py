@@ -228,4 +228,3 @@ def _time(raw: ir.Value, spec: Column) -> tuple[ir.TimestampValue, ir.BooleanVal
     has_offset = text.re_search(_OFFSET)
     with_offset = text.try_cast("timestamp('UTC')").cast("timestamp(6)")
     return ibis.ifelse(has_offset, with_offset, text.try_cast("timestamp(6)")), has_offset
-

@@ -168,10 +168,12 @@ class CustomerDatabase:
             parts.append(self.table(kind))
             fields |= dict(parts[-1].schema().items())
         shaped = [
-            part.select(**{
-                column: part[column].cast(type_) if column in part.columns else ibis.null(type_)
-                for column, type_ in fields.items()
-            })
+            part.select(
+                **{
+                    column: part[column].cast(type_) if column in part.columns else ibis.null(type_)
+                    for column, type_ in fields.items()
+                }
+            )
             for part in parts
         ]
         return ibis.union(*shaped) if len(shaped) > 1 else shaped[0]

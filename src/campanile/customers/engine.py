@@ -41,9 +41,7 @@ _PID = re.compile(r"PID (\d+)")
 _MAX_MEMORY = 4 * 1024**3
 
 
-@ibis.udf.agg.builtin(
-    name="quantile_disc", signature=((dt.int64, dt.Array(dt.float64)), dt.Array(dt.int64))
-)
+@ibis.udf.agg.builtin(name="quantile_disc", signature=((dt.int64, dt.Array(dt.float64)), dt.Array(dt.int64)))
 def _quantile_disc(values, ranks):  # type: ignore[no-untyped-def] # ibis reads the signature above
     """The engine's own exact quantile."""
 
@@ -277,4 +275,3 @@ def append(backend: Backend, name: str, relation: ir.Table, *, fresh: bool = Fal
         store(backend, name, relation, temp=True)
     else:
         backend.insert(name, relation, database=("temp", "main"))
-

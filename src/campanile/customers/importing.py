@@ -160,4 +160,3 @@ def _with_rejects(
     for report in reports:
         listed = rejects.write(backend, report.table, folder) if report.table in imported else None
         yield replace(report, rejects=listed)
-

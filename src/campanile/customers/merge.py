@@ -160,7 +160,9 @@ def _together(known: ir.Table, incoming: ir.Table) -> ir.Table:
 
 
 def _shaped(rows: ir.Table, types: Mapping[str, dt.DataType]) -> ir.Table:
-    return rows.select(**{
-        column: rows[column].cast(type_) if column in rows.columns else ibis.null(type_)
-        for column, type_ in types.items()
-    })
+    return rows.select(
+        **{
+            column: rows[column].cast(type_) if column in rows.columns else ibis.null(type_)
+            for column, type_ in types.items()
+        }
+    )

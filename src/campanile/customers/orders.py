@@ -50,5 +50,3 @@ def unmatched_returns(returned: ir.Table, orders: ir.Table) -> ir.Table:
     if "order_id" not in returned.columns or "order_id" not in orders.columns:
         return returned
     return returned.anti_join(orders, "order_id")
-
-

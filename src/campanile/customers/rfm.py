@@ -50,11 +50,13 @@ def scored(buyers: ir.Table, settings: RfmSettings, currency: Currency) -> ir.Ta
     money = ibis.ifelse(buyers.rfm_money < 0, 1, _score(buyers.rfm_money, money_cuts))
     with_scores = buyers.mutate(**{"rfm.r": recency, "rfm.f": frequency, "rfm.m": money})
     r, f, m = (with_scores[f"rfm.{letter}"] for letter in "rfm")
-    return with_scores.mutate(**{
-        "rfm.sum": r + f + m,
-        "rfm.code": r.cast("string") + f.cast("string") + m.cast("string"),
-        "rfm.segment": ibis.cases(*((r.isin(rs) & f.isin(fs), name) for name, (rs, fs) in SEGMENTS.items())),
-    })
+    return with_scores.mutate(
+        **{
+            "rfm.sum": r + f + m,
+            "rfm.code": r.cast("string") + f.cast("string") + m.cast("string"),
+            "rfm.segment": ibis.cases(*((r.isin(rs) & f.isin(fs), name) for name, (rs, fs) in SEGMENTS.items())),
+        }
+    )
 
 
 def _score(values: ir.IntegerColumn, lower_bounds: Sequence[int] | None) -> ir.IntegerValue:

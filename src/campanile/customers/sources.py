@@ -187,4 +187,3 @@ def text_pieces(text: str) -> Iterator[tuple[str, str]]:
         yield words, name.strip()
     if text:
         yield text, ""
-

@@ -80,7 +80,9 @@ class Stage:
         try:
             rows = engine.read_columns(self._backend, source.path, name=_READER)
             self._judge(job, rows, {name: name for name in rows.columns})
-        except (duckdb.InvalidInputException, duckdb.InternalException):
+        except (duckdb.OutOfMemoryException, duckdb.IOException):
+            raise
+        except duckdb.Error:
             raise CampanileError(f"{source.label} cannot be read", "it is damaged: get it again") from None
 
     def _read_lines(self, job: TableImport, source: Source, path: Path) -> bool:

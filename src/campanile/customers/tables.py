@@ -54,4 +54,3 @@ def mapping_example(table: str) -> str:
     shown = [column for column in known if column not in ("customer_id", "at")][:3]
     cells = ["customer_id: Customer", *(["at: Date"] if "at" in known else []), *(f"{name}: {name}" for name in shown)]
     return f"import:\n  {table}:\n    file: data/{table}.csv\n    columns: {{{', '.join(cells)}}}"
-

@@ -84,14 +84,6 @@ def settle_unknown(  # noqa: PLR0913 - an audited decision names all of it
     return len(chosen)
 
 
-def unknown_messages(ledger: Ledger, plan_id: str) -> list[str]:
-    """Ids of the plan's unknown messages."""
-    message = tables.message.c
-    query = select(message.message_id).where(message.plan_id == plan_id, message.state == MessageState.UNKNOWN.value)
-    with ledger.reading() as connection:
-        return list(connection.scalars(query.order_by(message.message_id)))
-
-
 def _decide(connection: Connection, message_ids: Sequence[str], verdict: Verdict, reason: str, now: datetime) -> None:
     attempt = tables.attempt
     for chunk in _chunks(message_ids):

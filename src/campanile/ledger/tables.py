@@ -95,7 +95,6 @@ message = Table(
     UniqueConstraint("plan_id", "step", "customer_id", "channel", name="one_message_per_recipient_and_step"),
     # Claims walk this index in order, tallies read nothing else.
     Index("message_queue", "plan_id", "batch", "state", "due_at"),
-    Index("message_accepted", "settled_at", sqlite_where=text("state = 'accepted'")),
 )
 
 attempt = Table(
