@@ -20,7 +20,7 @@ from campanile.spec.grammar import parse_conditions, parse_target
 from campanile.spec.settings import Cap
 
 AS_OF = datetime(2026, 3, 1, 1, tzinfo=UTC)
-NOON = datetime(2026, 2, 20, 12)  # noqa: DTZ001 - as event tables hold it
+NOON = datetime(2026, 2, 20, 12)
 
 
 def customer(name: str, **fields: Any) -> dict[str, Any]:
@@ -259,8 +259,8 @@ def test_a_column_of_another_type_is_named() -> None:
 def test_timestamps_in_date_fields_are_days_of_the_shop() -> None:
     tables = world(customer("A"), customer("B")).tables()
     people = tables.ibis.table("customers")
-    late = datetime(2026, 2, 28, 17)  # noqa: DTZ001 - 1 March in Shanghai
-    early = datetime(2026, 2, 28, 15)  # noqa: DTZ001 - 28 February in Shanghai
+    late = datetime(2026, 2, 28, 17)
+    early = datetime(2026, 2, 28, 15)
     moments = people["customer_id"].cases(("A", late), ("B", early)).cast("timestamp")
     tables.ibis.create_table("customers", people.mutate(registered_at=moments), overwrite=True)
     assert ids(chosen(world(), {"who": [{"registered_at": "today"}]}, tables=tables)) == ["A"]

@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from browser.prefect_world import ROOT, PrefectServer, SmallShop, prefect_server, process, small_shop, wait_for
 from click.testing import CliRunner
-from support.smtp_sink import Sink, SinkSettings, running_sink
 
+from browser.prefect_world import ROOT, PrefectServer, SmallShop, prefect_server, process, small_shop, wait_for
 from campanile.cli.main import main
 from campanile.events import MessageState
 from campanile.ledger.store import Ledger
+from support.smtp_sink import Sink, running_sink
 
 DRIVE = Path(__file__).with_name("drive.py")
 STATES = {state.value for state in MessageState}

@@ -33,7 +33,7 @@ from campanile.customers.database import SUPPRESSED
 from campanile.customers.engine import arm_number
 from campanile.spec.conditions import InSegment, Keep, NoneOf, Target
 from campanile.spec.project import Project
-from campanile.spec.vocabulary import load_vocabulary
+from campanile.spec.vocabulary import FieldType, load_vocabulary
 
 if TYPE_CHECKING:
     from campanile.customers.database import CustomerDatabase
@@ -193,10 +193,11 @@ class _Ranking:
         return f"{self.keep.first} {self.keep.by}" if self.keep.by else "first at random"
 
     def columns(self, joined: ir.Table) -> dict[str, ir.Value]:
-        """What places customers: their address, and what the first of them has less or more of."""
+        """What places customers: their contact point, and what the first of them has less or more of."""
         columns: dict[str, ir.Value] = {}
         if self.medium:
-            columns["_address"] = address_of(joined, self.medium, self.frame)
+            contact = reach_of(self.medium).address
+            columns[contact] = customer_column(joined, contact, FieldType.TEXT, self.frame)
         if self.keep and self.keep.by:
             type_ = load_vocabulary().fields[self.keep.by]
             columns["_by"] = customer_column(joined, self.keep.by, type_, self.frame)
@@ -206,16 +207,16 @@ class _Ranking:
         """Those who passed all rules with `_line`, the ranking line that loses them."""
         passed = passed.mutate(_line=ibis.null("string"))
         if self.medium:
-            again = self._place(passed, "_address") > 0
+            again = self._place(passed, address_of(passed, self.medium, self.frame)) > 0
             passed = passed.mutate(_line=ibis.ifelse(again, _SAME_ADDRESS, passed["_line"]))
         if self.keep:
-            beyond = passed["_line"].isnull() & (self._place(passed, "_line") >= self.keep.at_most)
+            beyond = passed["_line"].isnull() & (self._place(passed, passed["_line"]) >= self.keep.at_most)
             passed = passed.mutate(_line=ibis.ifelse(beyond, _KEEP, passed["_line"]))
         return passed
 
-    def _place(self, passed: ir.Table, within: str) -> ir.IntegerValue:
+    def _place(self, passed: ir.Table, shared: ir.Value) -> ir.IntegerValue:
         """The place, from 0, among those that share a value."""
-        return cast(ir.IntegerValue, ibis.row_number().over(group_by=passed[within], order_by=self._order(passed)))
+        return cast(ir.IntegerValue, ibis.row_number().over(group_by=shared, order_by=self._order(passed)))
 
     def _order(self, passed: ir.Table) -> list[ir.Value]:
         by_id = passed["customer_id"].asc()
