@@ -73,7 +73,7 @@ def measured(work: Callable[..., Any], **arguments: Any) -> Cost:
     command = [sys.executable, "-m", "benchmarks.child", target, json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{target} failed:\n{done.stderr}")
+        raise RuntimeError(f"{target} ended with {done.returncode}:\n{done.stderr}")
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
 

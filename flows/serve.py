@@ -40,14 +40,15 @@ def main() -> None:
 
 async def _serve() -> None:
     runner = GentleRunner(limit=LIMIT, pause_on_shutdown=False)
-    for deployment in await _deployments():
+    for deployment in await deployments():
         await runner.aadd_deployment(deployment)
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, runner.handle_sigterm)
     click.echo(f"Campanile serves its deployments; see them at {PREFECT_UI_URL.value()}/deployments. Ctrl-C stops.")
     await runner.start()
 
 
-async def _deployments() -> tuple[RunnerDeployment, ...]:
+async def deployments() -> tuple[RunnerDeployment, ...]:
+    """What is served: the deployments of prefect.yaml, without a work pool, and daily at the shop's own hour."""
     daily = Cron("30 5 * * *", timezone=project().zone.key)
     return (
         await refresh_customers.ato_deployment("refresh-customers", tags=["campanile", "customers"], schedule=daily),

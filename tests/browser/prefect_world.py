@@ -1,4 +1,4 @@
-"""A small shop with its project, a Prefect server of its own, and flows beside it: for tests that need the real thing."""
+"""A small shop with its project, and a Prefect server of its own: for tests that need the real thing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CUSTOMERS = 300
 FATES = ("rcpt550", "dot554", "dropdot")
 
 _SETTINGS = """\
-shop: {{name: Test shop, currency: EUR, timezone: UTC, base_url: "https://t.example.com", postal_address: 1 Test Street}}
+shop: {{name: Test shop, currency: EUR, timezone: UTC, base_url: "https://t.example", postal_address: 1 Test Street}}
 channels:
   email: {{via: smtp, host: 127.0.0.1, port: {port}, security: none, sender: Shop <news@shop.example>,
           unsubscribe_mailto: leave@shop.example, connections: 4}}
@@ -31,7 +31,8 @@ economics: {{margin_rate: 40%, cost_per_message: {{email: 0.01}}}}
 import:
   customers:
     file: data/customers.csv
-    columns: {{customer_id: Customer, name: Name, email: E-mail, phone: Mobile, registered_at: Joined, email_consent: Consent}}
+    columns:
+      {{customer_id: Customer, name: Name, email: E-mail, phone: Mobile, registered_at: Joined, email_consent: Consent}}
   order:
     file: data/orders.csv
     columns: {{customer_id: Customer, at: Ordered, order_id: Order, state: State, amount: Paid}}

@@ -196,8 +196,8 @@ def test_whole_numbers_stay_whole_and_others_do_not(shop):
     shop.load_one("customers", people, "Id,Points,Nps\na,1200,7\nb,,8.5\n")
     assert [(row["points"], row["nps"]) for row in shop.rows("customers")] == [(1200, 7.0), (None, 8.5)]
     assert isinstance(shop.rows("customers")[0]["points"], int)
-    shop.load_one("customers", people, "Id,Points,Nps\nc,0.5,9\n")
-    assert [row["points"] for row in shop.rows("customers")] == [1200.0, None, 0.5]
+    shop.load_one("customers", people, "Id,Points,Nps\nc,0.5,9\nd,1e300,1\n")
+    assert [row["points"] for row in shop.rows("customers")] == [1200.0, None, 0.5, 1e300]
 
 
 RULES = [
@@ -285,6 +285,14 @@ def test_local_times_and_offsets(shop, monkeypatch):
     lines = "".join(f"{number},{text}\n" for number, text in enumerate(LONDON))
     shop.load_one("visited", "columns: {customer_id: Id, at: At}", f"Id,At\n{lines}")
     assert [row["at"] for row in shop.rows("visited")] == list(LONDON.values())
+
+
+def test_a_format_with_an_offset_says_the_moment_itself(shop):
+    shop.zone = "Asia/Shanghai"
+    at = '{from: At, format: "%d/%m/%Y %H:%M %z"}'
+    shop.load_one("visited", f"columns: {{customer_id: Id, at: {at}}}", "Id,At\na,02/01/2026 10:30 +0100\nb,2 Jan\n")
+    assert [row["at"] for row in shop.rows("visited")] == [datetime.fromisoformat("2026-01-02 09:30")]
+    assert shop.rejects("visited") == ["data.csv,,2,unreadable date,2 Jan"]
 
 
 def test_orders_are_derived_from_lines(shop):

@@ -10,9 +10,9 @@ from typing import Any
 from unittest import mock
 
 
-async def play(steps: list[str]) -> dict[str, Any]:
-    """What each step returned, or the text of its failure."""
-    return {step: await _told(_run(*step.split(":"))) for step in steps}
+async def play(steps: list[str]) -> list[tuple[str, Any]]:
+    """Every step with what it returned, or with the text of its failure."""
+    return [(step, await _told(_run(*step.split(":")))) for step in steps]
 
 
 async def _told(run: Awaitable[Any]) -> Any:
@@ -23,7 +23,7 @@ async def _told(run: Awaitable[Any]) -> Any:
 
 
 async def _run(flow: str, campaign: str = "", contact_data: str = "") -> Any:
-    """One run: `refresh`, `dry-run:NAME`, `send:NAME`, `read:NAME`, `break:NAME:TEXT`, `refuse:NAME:TEXT`, `schedule`."""
+    """One run; what a step may be is below. `break` and `refuse` fail, and quote contact data when they do."""
     from flows.frame import CampaignName, Mode
     from flows.read_experiment import read_experiment
     from flows.refresh_customers import refresh_customers

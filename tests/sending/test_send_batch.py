@@ -135,7 +135,8 @@ class TestSending:
 
     def test_progress_counts_final_states(self, ledger: Ledger) -> None:
         outcomes = [Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNKNOWN, Outcome.NOT_SENT]
-        plan, told = register(ledger, several(40)), []
+        plan = register(ledger, several(40))
+        told: list[int] = []
         ledger.suppress("email", "c0@mail.example", reason="x", source="y", at=NOW)
 
         def act(message: Message) -> Receipt:
@@ -205,7 +206,12 @@ class TestEnds:
     def test_stopped_it_does_not_wait_for_ever(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(send, "GRACE", 0.2)
         plan, stop = register(ledger, several(20)), asyncio.Event()
-        channel = Scripted(lambda m: (stop.set(), Receipt(m.message_id, Outcome.ACCEPTED))[1])
+
+        def act(message: Message) -> Receipt:
+            stop.set()
+            return Receipt(message.message_id, Outcome.ACCEPTED)
+
+        channel = Scripted(act)
         channel.hang = {message_id("winback", 2)}
         tally = run(ledger, plan, channel, stop=stop)
         assert tally[MessageState.UNKNOWN] == 1

@@ -11,22 +11,32 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from campanile.events import PlannedMessage
 from campanile.sending.run import run_campaign
 from campanile.spec.project import load_project
 from support.plans import NOW, planned
 from support.sent_project import write_plan
 
+#: A sender lives at most this many mails longer than the one before.
+STRIDE = 12
 #: Fates of recipients: most are fine; the rest keep the sender's other paths busy while it is being killed.
 FATES = ("fine",) * 16 + ("dropdot", "rcpt550", "once-rcpt451", "once-dropdata")
 
 
-def register(root: Path, count: int) -> None:
-    messages = (planned(n, address=f"{FATES[n % len(FATES)]}.{n}@mail.example") for n in range(count))
-    write_plan(load_project(root), messages)
+def register(root: Path, count: int, *, seconds: float = 0.0) -> None:
+    """Registers the plan, taking its time over it; a file says when it has begun."""
+
+    def messages() -> Iterator[PlannedMessage]:
+        (root / "begun").touch()
+        for n in range(count):
+            time.sleep(seconds / count)
+            yield planned(n, address=f"{FATES[n % len(FATES)]}.{n}@mail.example")
+
+    write_plan(load_project(root), messages())
 
 
 def send(root: Path, minute: int) -> None:
@@ -59,27 +69,26 @@ class Driver:
                 os._exit(status)
         return pid
 
-    def killed(self, action: Callable[[], None], wait: Callable[[], bool], most: float) -> bool:
-        """Whether the child was killed before it ended by itself."""
+    def killed(self, action: Callable[[], None], wait: Callable[[], bool], most: float, then: float = 0.004) -> None:
+        """Kills the child up to `then` seconds after what it waits for, or after `most` seconds."""
         pid = self.child(action)
         end = time.monotonic() + most
         while not wait() and time.monotonic() < end:
             time.sleep(0.0005)
-        time.sleep(self.random.random() * 0.004)
+        time.sleep(self.random.random() * then)
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
-        dead = os.WIFSIGNALED(status)
-        self.kills += dead
-        return dead
+        self.kills += os.WIFSIGNALED(status)
 
     def finished(self, action: Callable[[], None]) -> None:
         _, status = os.waitpid(self.child(action), 0)
         assert os.waitstatus_to_exitcode(status) == 0, "the last child failed"
 
     def kill_while_registering(self, count: int, kills: int) -> None:
+        begun = self.root / "begun"
         for _ in range(kills):
-            most = self.random.random() * 0.4
-            self.killed(lambda: register(self.root, count), lambda: False, most)
+            begun.unlink(missing_ok=True)
+            self.killed(lambda: register(self.root, count, seconds=1.0), begun.exists, 60.0, self.random.random())
         self.finished(lambda: register(self.root, count))
 
     def kill_while_sending(self, kills: int, stride: int) -> None:
@@ -87,7 +96,7 @@ class Driver:
             # Most die after some mails more, some by the clock alone: while they open, recover or say goodbye.
             goal = self.seen() + self.random.randrange(stride)
             by_clock = self.random.random() < 0.2
-            most = self.random.random() * 0.3 if by_clock else 2.0
+            most = self.random.random() * 0.2 if by_clock else 5.0
             self.killed(
                 lambda: send(self.root, minute),  # noqa: B023 - called before the next turn
                 lambda: not by_clock and self.seen() > goal,  # noqa: B023
@@ -102,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("root", type=Path)
     parser.add_argument("record", type=Path)
-    parser.add_argument("--messages", type=int, default=300)
+    parser.add_argument("--messages", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--register-kills", type=int, default=2)
     parser.add_argument("--kills", type=int, default=10)
@@ -110,7 +119,7 @@ def main() -> None:
     driver = Driver(options.root, options.record, options.seed)
     driver.kill_while_registering(options.messages, options.register_kills)
     registering = driver.kills
-    driver.kill_while_sending(options.kills, stride=options.messages // (options.kills + 2))
+    driver.kill_while_sending(options.kills, stride=STRIDE)
     before = driver.seen()
     driver.finished(lambda: send(options.root, 500))
     sending = driver.kills - registering

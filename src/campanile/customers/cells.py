@@ -1,6 +1,6 @@
 """The cells of a file as typed values. Lazy: the engine does the work.
 
-In two steps, `parsed` and `finished`, which `staging` keeps apart: an expression that is used in several places would
+In two steps, `parsed` and `finished`, which `judging` keeps apart: an expression that is used in several places would
 otherwise be computed in each of them, and moving a time between zones uses its operand seven times.
 """
 
@@ -95,8 +95,9 @@ def laid_out(rows: ir.Table, columns: Mapping[str, str], names: Sequence[str]) -
 
 def _as_text(cell: ir.Value) -> ir.StringValue:
     if cell.type().is_floating():
-        # Ids come as floats when some are missing: 13085.0 is 13085.
-        return ibis.ifelse(cell == cell.floor(), cell.try_cast("int64").cast("string"), cell.cast("string"))
+        # Ids come as floats when some are missing, and missing ones as NaN: 13085.0 is 13085.
+        whole = ibis.ifelse(cell % 1 == 0, cell.try_cast("int64").cast("string"), ibis.null("string"))
+        return ibis.ifelse(cell.isnan(), ibis.null("string"), ibis.coalesce(whole, cell.cast("string")))
     text: ir.StringValue = engine.trimmed(cell) if cell.type().is_string() else cell.cast("string")
     return text.nullif("")
 
@@ -219,9 +220,9 @@ def _time(raw: ir.Value, spec: Column) -> tuple[ir.TimestampValue, ir.BooleanVal
     """The moment that a cell says, and whether it is UTC already; wall-clock time otherwise."""
     type_ = raw.type()
     if type_.is_timestamp() and type_.timezone is not None:
-        return raw.cast("timestamp('UTC')").cast("timestamp(6)"), ibis.literal(value=True)
+        return raw.cast("timestamp('UTC')").cast("timestamp(6)"), engine.TRUE
     if type_.is_timestamp() or type_.is_date():
-        return raw.cast("timestamp(6)"), ibis.literal(value=False)
+        return raw.cast("timestamp(6)"), engine.FALSE
     text = raw.cast("string")
     if spec.format:
         return engine.parse_time(text, spec.format), ibis.literal("%z" in spec.format)

@@ -108,7 +108,7 @@ def _whole_numbers(rows: ir.Table) -> ir.Table:
     if not floats:
         return rows
     whole = {
-        column: ((rows[column] == rows[column].floor()) & (rows[column].abs() < _EXACT)).all().fill_null(engine.TRUE)
+        column: ((rows[column] % 1 == 0) & (rows[column].abs() < _EXACT)).all().fill_null(engine.TRUE)
         for column in floats
     }
     found = rows.aggregate(**whole).to_pyarrow().to_pylist()[0]

@@ -80,10 +80,11 @@ class Stage:
         try:
             rows = engine.read_columns(self._backend, source.path, name=_READER)
             self._judge(job, rows, {name: name for name in rows.columns})
-        except (duckdb.OutOfMemoryException, duckdb.IOException):
+        except duckdb.Error as error:
+            # Damaged pages come as an error without a kind, or as unreadable input.
+            if type(error) is duckdb.Error or isinstance(error, duckdb.InvalidInputException):
+                raise CampanileError(f"{source.label} cannot be read", "it is damaged: get it again") from None
             raise
-        except duckdb.Error:
-            raise CampanileError(f"{source.label} cannot be read", "it is damaged: get it again") from None
 
     def _read_lines(self, job: TableImport, source: Source, path: Path) -> bool:
         """Whether the engine could read every line of a CSV file, or of its careful copy; its rows are judged then."""
