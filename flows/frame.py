@@ -111,9 +111,7 @@ def without_personal_data(
     async def wrapped(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
         try:
             return await body(*args, **kwargs)
-        except FlowFailure:
-            raise
-        except CampanileError as error:
+        except (FlowFailure, CampanileError) as error:
             sentence = redact(str(error))
         except Exception as error:  # whatever it is, its text must not reach Prefect
             sentence = (

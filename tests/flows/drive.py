@@ -54,6 +54,9 @@ def _fail(how: str, contact_data: str) -> None:
         {}[contact_data]
     except KeyError as error:
         if how == "refuse":
+            from prefect import get_run_logger
+
+            get_run_logger().warning("cannot reach %s", contact_data)
             raise CampanileError(f"the server says 550 no mailbox {contact_data}", "wait") from error
         raise ValueError(f"cannot parse {contact_data}") from error
 

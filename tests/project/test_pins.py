@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-CAPPED = {"fastapi": "0.151", "duckdb": "2.0.0", "sqlglot": "30.1.0"}
+CAPPED = {"fastapi": "0.151", "duckdb": "2.0.0", "sqlglot": "30.1.0", "sqlalchemy": "2.1.0"}
 
 
 def locked() -> dict[str, str]:
@@ -23,7 +23,7 @@ def locked() -> dict[str, str]:
 @pytest.mark.parametrize(("package", "broken"), CAPPED.items())
 def test_known_broken_releases_stay_out(package: str, broken: str) -> None:
     requirement = next(r for r in map(Requirement, PROJECT["dependencies"]) if r.name == package)
-    assert not requirement.specifier.contains(broken), f"{package} {broken} breaks Prefect's server or Ibis"
+    assert not requirement.specifier.contains(broken), f"{package} {broken} breaks Prefect or Ibis"
 
 
 def test_the_environment_is_the_locked_one() -> None:
