@@ -49,7 +49,7 @@ def test_every_make_target_of_the_readme_exists() -> None:
 def test_every_prefect_setting_is_explained() -> None:
     text = (ROOT / "docs" / "how-to" / "operate.md").read_text(encoding="utf-8")
     settings = tomllib.loads((ROOT / "prefect.toml").read_text(encoding="utf-8"))
-    assert set(settings) <= {"home", "api", "server", "worker", "logging"}
+    assert set(settings) <= {"home", "api", "server", "runner", "worker", "logging"}
     for word in ("v2_enabled", "api_url", "lease_storage", "retention_period", "config_path"):
         assert word in text, word
 

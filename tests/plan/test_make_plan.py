@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -136,19 +138,31 @@ def test_a_killed_planning_leaves_a_whole_plan_or_none(shop: Project) -> None:
         "print('ready', flush=True)\nplanned(project)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
-    killed = 0
-    for number in range(10):
+
+    def plan_until(seconds: float) -> tuple[int, float]:
+        """How the planning ended, killed after so many seconds, and how long it took."""
         child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment, text=True)
         assert child.stdout is not None
         child.stdout.readline()
-        time.sleep(0.35 * number)
-        child.send_signal(signal.SIGKILL)
-        killed += child.wait() == -signal.SIGKILL
+        begun = time.monotonic()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(seconds)
+        child.kill()
+        return child.wait(), time.monotonic() - begun
+
+    ended, whole = plan_until(120)
+    assert ended == 0
+    shutil.rmtree(shop.snapshots_dir)
+    for path in shop.home.glob(f"{shop.ledger_path.name}*"):
+        path.unlink()
+    killed = 0
+    for number in range(20):
+        killed += plan_until(whole * number / 20)[0] == -signal.SIGKILL
         with Ledger.open(shop.ledger_path) as ledger:
             for record in ledger.plans():
                 assert ledger.tally(record.plan_id).planned == record.arms["treatment"]
                 assert (shop.home / record.snapshot).exists()
-    assert killed >= 5
+    assert killed >= 10
     plan = planned(shop)
     assert [path.name for path in (shop.snapshots_dir / "winback").iterdir()] == [Path(plan.snapshot).name]
     assert plan.as_of == AS_OF
