@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from benchmarks import assignment, planning, readout, rendering, selection, sending, shop
+from benchmarks import assignment, planning, profiling, readout, rendering, selection, sending, shop
 from benchmarks.harness import Cost, DifferentAnswersError, Row, check_same, measured, medians
 
 _HEAD = (
@@ -39,8 +39,10 @@ def main() -> None:
 def _measure(size: int, times: int) -> Iterator[Row]:
     _tell(f"a shop of {size:,} customers")
     measured(shop.build, size=size)
-    profile = medians([planning.profile], times=times, size=size)[0]
-    yield Row("profile", size, profile, None, "")
+    profile, by_hand, report = medians([profiling.ours, profiling.by_hand, profiling.report], times=times, size=size)
+    check_same("profile", [profile.answer, by_hand.answer])
+    yield Row("profile", size, profile, by_hand, "DuckDB SQL by hand")
+    yield Row("profile, checked", size, report, None, "")
     chosen = medians([selection.ours, selection.compiled, selection.by_hand], times=times, size=size)
     yield from _selection(size, chosen)
     yield from _assignment(size, times)

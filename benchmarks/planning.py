@@ -1,4 +1,4 @@
-"""The profile of all customers, and the whole of planning a campaign, from selection to the messages in the ledger."""
+"""The whole of planning a campaign, from selection to the messages in the ledger."""
 
 from __future__ import annotations
 
@@ -7,21 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.shop import AS_OF, CAMPAIGN, home, open_database, open_project
-
-
-def profile(size: int) -> Callable[[], Any]:
-    """Refreshes the profile; answers with the number of customers who have bought."""
-    from campanile.customers.profile import refresh_profile
-
-    project = open_project(size)
-    database = open_database(project)
-
-    def work() -> Any:
-        report = refresh_profile(project, database, AS_OF)
-        database.close()
-        return report.buyers
-
-    return work
 
 
 def plan(size: int) -> Callable[[], Any]:

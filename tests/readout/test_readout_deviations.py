@@ -140,3 +140,37 @@ def test_registered_values_judge(tmp_path: Path) -> None:
     assert readout.economics[0].incremental_profit == pytest.approx(1_106_800)
     assert len(readout.deviations) == 4
     assert dict(readout.terms)["Roll out when"] == "profit per customer above 0 at 95%"
+
+
+SEGMENTS = """\
+segments:
+  good: [segment: near]
+  near: [{city_tier: 1}]
+  other: [{city_tier: 2}]
+"""
+
+
+@pytest.fixture
+def segmented(tmp_path: Path) -> Project:
+    """A campaign whose target uses a segment that uses another; a third belongs to nobody."""
+    world = World(tmp_path, {CONTROL: 40, "treatment": 160})
+    world.files["segments.yaml"] = SEGMENTS
+    world.files["campaigns/winback.yaml"] = FILES["campaigns/winback.yaml"].replace(
+        "{stage: sleeping}", "{stage: sleeping}\n    - segment: good"
+    )
+    return world.build()
+
+
+def test_only_segments_that_select_can_deviate(segmented: Project) -> None:
+    edit(segmented.root, "segments.yaml", "city_tier: 2", "city_tier: 4")
+    edit(segmented.root, "segments.yaml", "segments:", "segments:\n  new: [{city_tier: 5}]")
+    assert found(segmented) == ()
+    edit(segmented.root, "segments.yaml", "city_tier: 1", "city_tier: 3")
+    assert [(change.file, change.key, change.today) for change in found(segmented)] == [
+        ("segments.yaml", "near", "[{city_tier: 3}]")
+    ]
+
+
+def test_a_segment_that_is_used_no_more_is_one_edit_not_two(segmented: Project) -> None:
+    edit(segmented.root, "campaigns/winback.yaml", "\n    - segment: good", "")
+    assert [change.key for change in found(segmented)] == ["target.who"]

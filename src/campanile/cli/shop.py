@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from campanile.cli.options import json_option, moment, open_project, print_json, project_options
+from campanile.cli.options import json_option, moment, open_project, print_json, progress, project_options
 
 
 @click.command("import")
@@ -23,8 +23,8 @@ def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_js
     from campanile.customers.database import CustomerDatabase
     from campanile.customers.importing import import_tables
 
-    with CustomerDatabase.open(project) as database:
-        report = import_tables(project, database, only=tables)
+    with CustomerDatabase.open(project) as database, progress("reading files", quiet=as_json) as tell:
+        report = import_tables(project, database, only=tables, progress=tell)
     if as_json:
         print_json({"contract": 1, "tables": report.rows(), "rejected": report.rejected})
     else:

@@ -156,7 +156,7 @@ def sample(ledger: Ledger, plan_id: str, arm: str, count: int) -> list[PlannedMe
         return [planned(row) for row in connection.execute(query)]
 
 
-def planned(row: Row[*tuple[Any, ...]]) -> PlannedMessage:
+def planned(row: Row[Any]) -> PlannedMessage:
     """The planned message of a row of the message table."""
     values = dict(row._mapping)
     values["variables"] = variables.load(values["variables"])

@@ -244,7 +244,7 @@ def _suppressed(connection: Connection, channel: str, address: str) -> bool:
     return connection.scalar(query) is not None
 
 
-def _named(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:
+def _named(row: Row[Any]) -> dict[str, Any]:
     return dict(row._mapping)
 
 
@@ -253,7 +253,7 @@ def _plan_row(plan: PlanRecord) -> dict[str, object]:
     return {**row, "spec": json.dumps(row["spec"], ensure_ascii=False), "arms": json.dumps(row["arms"])}
 
 
-def _plan_record(row: Row[*tuple[Any, ...]]) -> PlanRecord:
+def _plan_record(row: Row[Any]) -> PlanRecord:
     values = _named(row)
     del values["planned"]
     spec, arms = json.loads(values.pop("spec")), json.loads(values.pop("arms"))

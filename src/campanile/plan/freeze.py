@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from campanile.spec.conditions import segments_needed
 from campanile.spec.loader import FileReport, load_document
 from campanile.spec.project import Project
 
@@ -27,7 +28,7 @@ def frozen_spec(project: Project, campaign: str) -> dict[str, Any]:
     return {
         "campaign": _data(project.root, f"campaigns/{campaign}.yaml"),
         "experiment": _data(project.root, f"experiments/{campaign}.yaml") if spec.measured else None,
-        "segments": _data(project.root, "segments.yaml") if project.segments else None,
+        "segments": _segments(project, segments_needed(spec.target, project.segments)),
         "economics": {
             "margin_rate": float(economics.margin_rate),
             "cost_per_message": {medium: float(cost) for medium, cost in sorted(economics.cost_per_message.items())},
@@ -52,6 +53,14 @@ def _data(root: Path, name: str) -> Any:
         return None
     document = load_document(path, root, FileReport(name))
     return _plain(document.data) if document else None
+
+
+def _segments(project: Project, names: Collection[str]) -> dict[str, Any] | None:
+    """The segments that decide this campaign's audience; an edit of another one is no deviation."""
+    if not names:
+        return None
+    named = _data(project.root, "segments.yaml")["segments"]
+    return {name: named[name] for name in sorted(names)}
 
 
 def _plain(value: object) -> object:

@@ -51,10 +51,10 @@ def snapshot_relation(
 def _earlier_orders(database: CustomerDatabase, since: datetime, until: datetime) -> ir.Table:
     if "order" not in database.tables():
         return ibis.memtable([], schema={"customer_id": "string", "pre_orders": "int64", "pre_revenue": "int64"})
-    orders = database.events("order", until)
+    orders = database.net_orders(until)
     recent = orders.filter(orders["at"] >= since.astimezone(UTC).replace(tzinfo=None))
     return recent.group_by("customer_id").aggregate(
-        pre_orders=recent.count().cast("int64"), pre_revenue=recent["amount"].sum().cast("int64")
+        pre_orders=recent.count().cast("int64"), pre_revenue=recent["net"].sum().cast("int64")
     )
 
 

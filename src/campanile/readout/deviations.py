@@ -36,6 +36,8 @@ def deviations(project: Project, campaign: str, registered: Mapping[str, Any]) -
     found = []
     for part, file in _files(campaign).items():
         before, after = registered.get(part), today.get(part)
+        if part == "segments" and before and today:  # what dropped a segment is listed already
+            before = {name: before[name] for name in before if name in (after or {})}
         changes = _changes(before, after, ()) if part in _WHOLE else _known_only(before, after)
         found += [_deviation(project.root, file, key, values) for key, values in changes]
     return tuple(found)
@@ -43,6 +45,10 @@ def deviations(project: Project, campaign: str, registered: Mapping[str, Any]) -
 
 #: Parts in which a new key is a change; a new segment or template changes nothing that was registered.
 _WHOLE = frozenset({"campaign", "experiment"})
+
+
+#: The key of a file under which the part of the frozen spec stands.
+_ABOVE: Mapping[str, Path_] = {"campanile.yaml": ("economics",), "segments.yaml": ("segments",)}
 
 
 def _files(campaign: str) -> dict[str, str]:
@@ -95,7 +101,7 @@ def _deviation(root: Path, file: str, key: Path_, values: tuple[object, object])
         values = ("as registered", "changed" if values[1] is not None else None)
         who, when = _last_author(root, file)
     else:
-        who, when = _author(root, file, key if file != "campanile.yaml" else ("economics", *key))
+        who, when = _author(root, file, (*_ABOVE.get(file, ()), *key))
     return Deviation(file, name, _text(values[0]), _text(values[1]), who, when)
 
 

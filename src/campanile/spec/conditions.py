@@ -279,6 +279,23 @@ def segments_used(conditions: Sequence[Condition]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.name for each in walk(conditions) if isinstance(each, InSegment)))
 
 
+def segments_needed(target: Target, segments: Mapping[str, Segment]) -> frozenset[str]:
+    """The names of the segments that decide who is in a target, those that segments use in turn included.
+
+    >>> segments = {"a": Segment("a", (InSegment("b"),)), "b": Segment("b", ()), "c": Segment("c", ())}
+    >>> sorted(segments_needed(Target((Line(InSegment("a"), ""),)), segments))
+    ['a', 'b']
+    """
+    lines = [line.condition for line in (*target.who, *target.except_)]
+    waiting = [*segments_used(lines), *filter(None, [target.from_])]
+    found: set[str] = set()
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found.add(name)
+            waiting += segments_used(segments[name].conditions)
+    return frozenset(found)
+
+
 def find_circle(segments: Mapping[str, Segment]) -> tuple[str, ...] | None:
     """The names along a circle of segments that use one another, first and last equal; None when there is none.
 
