@@ -6,6 +6,7 @@ CPU seconds are the figure to trust on a shared machine; ratios are between work
 from __future__ import annotations
 
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -84,9 +85,20 @@ def medians(works: Sequence[Callable[..., Any]], *, times: int, **arguments: Any
 
 
 def check_same(what: str, answers: Sequence[Any]) -> None:
-    """Nothing; DifferentAnswersError when the answers are not all equal."""
-    if any(answer != answers[0] for answer in answers[1:]):
+    """Nothing; DifferentAnswersError when the answers are not all equal, decimals to a billionth of their size."""
+    if not all(_alike(answer, answers[0]) for answer in answers[1:]):
         raise DifferentAnswersError(f"{what}: " + " / ".join(map(str, answers)))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two answers are equal, but for the last digits of floats, whose sums depend on their order."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return bool(one == other)
 
 
 class _Clock:

@@ -106,14 +106,14 @@ def by_hand(size: int) -> Callable[[], Any]:
         rows = engine.execute(_MOMENTS).fetchall()
         engine.execute(_CURVE).fetchall()
         ledger.execute(_DELIVERY, (plan.plan_id,)).fetchall()
-        return {row[0]: [row[1], *(f"{figure:.10g}" for figure in row[2:8])] for row in rows}
+        return {row[0]: [row[1], *map(float, row[2:8])] for row in rows}
 
     return work
 
 
-def _moments(metrics: Any) -> list[str]:
-    """Sum and variance of each compared metric, to ten digits: sums of floats depend on their order."""
-    return [f"{figure:.10g}" for name in _COMPARED for figure in (metrics[name].total, metrics[name].variance)]
+def _moments(metrics: Any) -> list[float]:
+    """Sum and variance of each compared metric."""
+    return [float(figure) for name in _COMPARED for figure in (metrics[name].total, metrics[name].variance)]
 
 
 def _plan(size: int) -> PlanRecord:
