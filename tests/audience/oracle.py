@@ -1,5 +1,5 @@
 """Who a target means, in plain Python loops over plain data. Shares no code with the product's parser or compiler."""
-# ruff: noqa: PLR0911
+# ruff: noqa: PLR0911, PLR0912
 
 from __future__ import annotations
 
@@ -22,9 +22,15 @@ ZERO_WITHOUT_EVENTS = ("count", "days", "sum", "distinct")
 class Oracle:
     """Evaluates conditions on the rows of a world."""
 
-    def __init__(self, world: World, segments: dict[str, list[Any]] | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        segments: dict[str, list[Any]] | None = None,
+        metrics: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
         self.world = world
         self.segments = segments or {}
+        self.metrics = metrics or {}
         self.today = world.as_of.astimezone(world.zone).date()
         self.now = world.as_of.astimezone(UTC).replace(tzinfo=None)
         self.extremes: dict[str, set[str]] = {}
@@ -50,14 +56,37 @@ class Oracle:
                 return judge(self.holds(each, customer) for each in condition[word])
         if "none" in condition:
             return not any(self.holds(each, customer) for each in condition["none"])
+        if "of" in condition:
+            return sum(self.holds(each, customer) for each in condition["of"]) >= condition["at_least"]
         return all(self.field(customer, name, wanted) for name, wanted in condition.items())
 
     def field(self, customer: str, name: str, wanted: Any) -> bool:
+        if metric := self.metrics.get(name):
+            return self.event(as_condition(metric) | {metric["take"]: wanted}, customer)
         type_ = str(VOCABULARY.fields[name])
         if share := extreme(wanted):
             values = (major(row[name], type_) for row in self.rows.values())
             return customer in self.among(f"{name} {wanted}", values, share)
-        return compare(major(self.rows[customer][name], type_), wanted, type_, self.today)
+        return self.compared(major(self.rows[customer][name], type_), wanted, type_, customer)
+
+    def figure(self, name: str, customer: str) -> Any:
+        """A field or metric of a customer, as a number."""
+        if metric := self.metrics.get(name):
+            return self.measure(metric["take"], as_condition(metric), customer)
+        return major(self.rows[customer][name], str(VOCABULARY.fields[name]))
+
+    def compared(self, value: Any, wanted: Any, type_: str, customer: str) -> bool:
+        match = re.fullmatch(rf"(at least|over|at most|under|exactly|not) {NUMBER} x (\S+)", str(wanted))
+        if match is None:
+            return compare(value, wanted, type_, self.today)
+        other = self.figure(match[3], customer)
+        if value is None or other is None:
+            return False
+        more = round(value - Fraction(match[2]) * other, 6)
+        return {
+            "at least": more >= 0, "over": more > 0, "at most": more <= 0, "under": more < 0,
+            "exactly": more == 0, "not": more != 0,
+        }[match[1]]  # fmt: skip
 
     # --- events --------------------------------------------------------------------------------------------------
     def event(self, condition: dict[str, Any], customer: str) -> bool:
@@ -72,9 +101,8 @@ class Oracle:
                 self.measure(measure, condition, each) if self.matching(condition, each) else None for each in self.rows
             )
             return customer in self.among(str(condition), values, share)
-        return compare(
-            self.measure(measure, condition, customer), wanted, self.result_type(measure, condition), self.today
-        )
+        value = self.measure(measure, condition, customer)
+        return self.compared(value, wanted, self.result_type(measure, condition), customer)
 
     def among(self, key: str, values: Iterator[Any], share: tuple[str, Fraction]) -> set[str]:
         """Whose value is among the highest or lowest share of all values; worked out once for every customer."""
@@ -100,9 +128,8 @@ class Oracle:
         return "str" if name == "weekday" else str(VOCABULARY.events[kind].fields[name])
 
     def matching(self, condition: dict[str, Any], customer: str, where: bool = True) -> list[dict[str, Any]]:
-        rows = [
-            row for row in self.by_customer.get((condition["did"], customer), []) if self.inside(row["at"], condition)
-        ]
+        rows = self.by_customer.get((condition["did"], customer), [])
+        rows = [row for row in rows if self.inside(row["at"], condition, customer)]
         if not where:
             return rows
         tests = condition.get("where", {})
@@ -119,13 +146,30 @@ class Oracle:
             return WEEKDAYS[local.weekday()]
         return major(row[name], self.event_type(kind, name))
 
-    def inside(self, at: datetime, condition: dict[str, Any]) -> bool:
+    def inside(self, at: datetime, condition: dict[str, Any], customer: str) -> bool:
         text = str(condition.get("in", "lifetime"))
+        if match := re.fullmatch(r"(?:since|(\w+) (after|before)) (last|first) (\w+)", text):
+            moments = [row["at"] for row in self.by_customer.get((match[4], customer), [])]
+            if not moments:
+                return False
+            return self.around(at, (max if match[3] == "last" else min)(moments), match[1], match[2])
         if text not in self.windows:
             self.windows[text] = window(text, self.world.as_of, self.world.zone)
         start, end = self.windows[text]
         moment = at.replace(tzinfo=UTC)
         return (start is None or moment >= start) and (end is None or moment < end)
+
+    def around(self, at: datetime, moment: datetime, length: str | None, side: str | None) -> bool:
+        """After the moment and at most so long after it, or before it and at most so long before it."""
+        if length is None:
+            return at > moment
+        ends = [each if length[-1] == "h" else self.local(each) for each in (at, moment)]
+        if side == "after":
+            return at > moment and ends[0] <= moved(ends[1], length, 1)
+        return at < moment and ends[0] >= moved(ends[1], length, -1)
+
+    def local(self, at: datetime) -> datetime:
+        return at.replace(tzinfo=UTC).astimezone(self.world.zone).replace(tzinfo=None)
 
     def day(self, row: dict[str, Any]) -> date:
         return row["at"].replace(tzinfo=UTC).astimezone(self.world.zone).date()
@@ -181,6 +225,11 @@ class Oracle:
         }[word]()
 
 
+def as_condition(metric: dict[str, Any]) -> dict[str, Any]:
+    """What a metric counts, as a condition without its measure."""
+    return {"did": metric["of"]} | {key: metric[key] for key in ("where", "in") if key in metric}
+
+
 def major(value: Any, type_: str) -> Any:
     """A stored value as a marketer thinks of it; numbers exactly."""
     if value is None or type_ not in ("num", "money"):
@@ -213,6 +262,8 @@ def compare(value: Any, wanted: Any, type_: str, today: date) -> bool:
         return any(equal(value, each, type_) for each in wanted)
     if type_ == "date":
         return compare_date(value, str(wanted), today)
+    if type_ == "anniv":
+        return any(compare_date(each, str(wanted), today) for each in birthdays(value, today))
     text = str(wanted)
     for prefix, judge in (("any of ", any), ("none of ", lambda found: not any(found))):
         if text.startswith(prefix):
@@ -258,6 +309,13 @@ def compare_number(value: Any, text: str) -> bool:
         "under": value < number,
         "not": value != number,
     }.get(match[1], value == number)
+
+
+def birthdays(born: date, today: date) -> Iterator[date]:
+    """The day in the years around today; who was born on 29 February has it on 28 February in common years."""
+    for year in range(today.year - 2, today.year + 3):
+        day = 28 if (born.month, born.day) == (2, 29) and not calendar.isleap(year) else born.day
+        yield date(year, born.month, day)
 
 
 def compare_date(value: date, text: str, today: date) -> bool:

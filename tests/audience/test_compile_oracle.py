@@ -16,8 +16,9 @@ from campanile.audience.aggregates import Aggregates
 from campanile.audience.compile import compile_condition
 from campanile.audience.frame import Frame
 from campanile.money import Currency
-from campanile.spec.conditions import All, Segment
-from campanile.spec.grammar import parse_conditions
+from campanile.spec.conditions import All
+from campanile.spec.grammar import Names, parse_conditions
+from campanile.spec.named import Named, read_named
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[2] / "shared" / "reference"
@@ -38,7 +39,7 @@ def read(path: Path) -> Any:
 
 
 OWN = read(HERE / "conditions.yaml")
-SEGMENTS = OWN.pop("segments")
+SEGMENTS, METRICS = OWN.pop("segments"), OWN.pop("metrics")
 MOMENTS = [
     ("Asia/Shanghai", datetime(2026, 3, 1, 1, tzinfo=UTC), tuple(OWN)),
     # Where clocks change, only what depends on time is asked again.
@@ -47,28 +48,34 @@ MOMENTS = [
 ]
 
 
-def parse(condition: Any, segments: Any) -> All:
+def named(segments: dict[str, Any], metrics: dict[str, Any]) -> Named:
+    problems: list[str] = []
+    found = read_named(
+        {"segments": segments, "metrics": metrics},
+        lambda at, what, cure: problems.append(f"{at}: {what}; {cure}"),
+        VOCABULARY,
+    )
+    assert not problems
+    return found
+
+
+def parse(condition: Any, names: Names) -> All:
     problems: list[str] = []
     parsed = parse_conditions(
         [condition],
         vocabulary=VOCABULARY,
-        segments=segments,
+        names=names,
         report=lambda at, what, cure: problems.append(f"{at}: {what}; {cure}"),
     )
     assert parsed, problems
     return All(parsed)
 
 
-def parse_all(segments: dict[str, list[Any]]) -> dict[str, Segment]:
-    return {
-        name: Segment(name, (All(tuple(parse(each, segments) for each in data)),)) for name, data in segments.items()
-    }
-
-
-def selected(conditions: list[All], world: World) -> list[set[str]]:
+def selected(conditions: list[All], world: World, beside: Named) -> list[set[str]]:
     """The ids of every condition, from one joined relation."""
     tables = world.tables()
-    aggregates = Aggregates(tables, Frame(world.as_of, world.zone, Currency("CNY"), world.segments))  # type: ignore[arg-type]
+    frame = Frame(world.as_of, world.zone, Currency("CNY"), beside.segments, beside.metrics)
+    aggregates = Aggregates(tables, frame)  # type: ignore[arg-type]
     verdicts = [compile_condition(condition, aggregates) for condition in conditions]
     joined = aggregates.joined(tables.customers(world.as_of))
     columns = {f"_{index}": verdict(joined) for index, verdict in enumerate(verdicts)}
@@ -78,18 +85,24 @@ def selected(conditions: list[All], world: World) -> list[set[str]]:
     return [{row["customer_id"] for row in rows if row[name]} for name in columns]
 
 
-@pytest.mark.parametrize(("zone", "as_of", "families"), MOMENTS)
-def test_every_form_selects_whom_the_oracle_selects(zone: str, as_of: datetime, families: tuple[str, ...]) -> None:
-    conditions = [condition for family in families for condition in OWN[family]]
-    world = make_world([*conditions, *SEGMENTS.values()], seed=as_of.year, as_of=as_of, zone=ZoneInfo(zone))
-    world.segments = parse_all(SEGMENTS)
-    found = selected([parse(condition, SEGMENTS) for condition in conditions], world)
-    oracle = Oracle(world, SEGMENTS)
+def differences(conditions: list[Any], segments: Any, metrics: Any, world: World) -> tuple[dict[str, Any], list[Any]]:
+    """By condition, ids in which the engine and the oracle differ; and the ids of every condition."""
+    beside = named(segments, metrics)
+    found = selected([parse(condition, beside.names) for condition in conditions], world, beside)
+    oracle = Oracle(world, segments, metrics)
     wrong = {
         str(condition): sorted(ids ^ oracle.ids(condition))[:5]
         for condition, ids in zip(conditions, found, strict=True)
         if ids != oracle.ids(condition)
     }
+    return wrong, found
+
+
+@pytest.mark.parametrize(("zone", "as_of", "families"), MOMENTS)
+def test_every_form_selects_whom_the_oracle_selects(zone: str, as_of: datetime, families: tuple[str, ...]) -> None:
+    conditions = [condition for family in families for condition in OWN[family]]
+    world = make_world([*conditions, *SEGMENTS.values()], seed=as_of.year, as_of=as_of, zone=ZoneInfo(zone))
+    wrong, found = differences(conditions, SEGMENTS, METRICS, world)
     assert wrong == {}
     trivial = [ids for ids in found if len(ids) in (0, len(world.customers))]
     assert len(trivial) < len(conditions) / 10
@@ -97,33 +110,24 @@ def test_every_form_selects_whom_the_oracle_selects(zone: str, as_of: datetime, 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.exists(), reason="the reference vocabulary ../shared/reference is not here")
-def test_the_reference_vocabulary_selects_whom_the_oracle_selects(capsys: pytest.CaptureFixture[str]) -> None:
-    segments = read(SHARED / "segments.yaml")["segments"]
-    every = [condition for family in read(SHARED / "vocabulary.yaml") for *_, condition in family["items"]]
-    examples = [example["target"] for example in read(SHARED / "examples.yaml")]
-    every += [{"all": target["who"]} for target in examples] + [
-        {"none": target["except"]} for target in examples if "except" in target
-    ]
-    conditions = [condition for condition in every if supported(condition, segments)]
-    zone, as_of, _ = MOMENTS[0]
-    world = make_world([*conditions, *segments.values()], seed=7, as_of=as_of, zone=ZoneInfo(zone))
-    world.segments = parse_all(segments)
-    oracle = Oracle(world, segments)
-    found = selected([parse(condition, segments) for condition in conditions], world)
-    wrong = [c for c, ids in zip(conditions, found, strict=True) if ids != oracle.ids(c)]
-    assert wrong == []
+@pytest.mark.parametrize(("zone", "as_of", "_families"), MOMENTS)
+def test_the_reference_vocabulary_selects_whom_the_oracle_selects(zone: str, as_of: datetime, _families: Any) -> None:
+    """All 330 criteria, the 14 examples and the 8 campaigns, at three moments, one of them on 29 February."""
+    data = read(SHARED / "segments.yaml")
+    conditions = [condition for family in read(SHARED / "vocabulary.yaml") for *_, condition in family["items"]]
+    assert len(conditions) == 330
+    for target in (*examples(), *scenarios()):
+        conditions += [{"all": target["who"]}, *([{"none": target["except"]}] if "except" in target else [])]
+    world = make_world([*conditions, *data["segments"].values()], seed=7, as_of=as_of, zone=ZoneInfo(zone))
+    wrong, found = differences(conditions, data["segments"], data["metrics"], world)
+    assert wrong == {}
     somebody = sum(0 < len(ids) < len(world.customers) for ids in found)
-    with capsys.disabled():
-        supported_ones = sum(supported(condition, segments) for condition in every[:330])
-        print(f"\n{supported_ones} of 330 reference criteria work; {somebody} of {len(found)} tell customers apart")
-    assert somebody > len(found) * 0.9
+    assert somebody > len(found) * 0.85
 
 
-def supported(condition: Any, segments: Any) -> bool:
-    """Whether the grammar knows every form in the condition; what is unknown must be reported, never guessed."""
-    problems: list[str] = []
-    parsed = parse_conditions(
-        [condition], vocabulary=VOCABULARY, segments=segments, report=lambda _at, what, _cure: problems.append(what)
-    )
-    assert (parsed is None) == bool(problems)
-    return parsed is not None
+def examples() -> list[dict[str, Any]]:
+    return [example["target"] for example in read(SHARED / "examples.yaml")]
+
+
+def scenarios() -> list[dict[str, Any]]:
+    return [yaml.load(scenario["spec"], PlainLoader)["target"] for scenario in read(SHARED / "scenarios.yaml")]

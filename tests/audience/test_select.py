@@ -16,7 +16,7 @@ from campanile.audience import Audience, Step, select
 from campanile.clock import Duration
 from campanile.errors import CampanileError
 from campanile.spec.conditions import Segment, Target
-from campanile.spec.grammar import parse_conditions, parse_target
+from campanile.spec.grammar import Names, parse_conditions, parse_target
 from campanile.spec.settings import Cap
 
 AS_OF = datetime(2026, 3, 1, 1, tzinfo=UTC)
@@ -35,7 +35,7 @@ def world(*customers: dict[str, Any], events: dict[str, list[dict[str, Any]]] | 
 def target(data: dict[str, Any], segments: dict[str, Any] | None = None) -> Target:
     problems: list[Any] = []
     parsed = parse_target(
-        data, vocabulary=VOCABULARY, segments=segments or {}, report=lambda *problem: problems.append(problem)
+        data, vocabulary=VOCABULARY, names=Names(segments or {}), report=lambda *problem: problems.append(problem)
     )
     assert parsed, problems
     return parsed
@@ -93,7 +93,7 @@ def test_eligible_keeps_every_customer_column() -> None:
 
 def test_from_a_segment_comes_first() -> None:
     shop = world(customer("A", age=30, gender="female"), customer("B", age=60), customer("C", age=30))
-    parsed = parse_conditions([{"age": "under 40"}], vocabulary=VOCABULARY, segments=(), report=lambda *_: None)
+    parsed = parse_conditions([{"age": "under 40"}], vocabulary=VOCABULARY, names=Names(), report=lambda *_: None)
     assert parsed
     shop.segments = {"young": Segment("young", parsed)}
     audience = chosen(shop, {"from": "young", "who": [{"gender": "female"}]})

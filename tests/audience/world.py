@@ -82,7 +82,9 @@ class World:
         """The parts of a project that a selection reads."""
         policy = SimpleNamespace(caps=self.caps)
         settings = SimpleNamespace(policy=policy)
-        return SimpleNamespace(segments=self.segments, currency=Currency("CNY"), zone=self.zone, settings=settings)
+        return SimpleNamespace(
+            segments=self.segments, metrics={}, currency=Currency("CNY"), zone=self.zone, settings=settings
+        )
 
     def tables(self) -> Tables:
         """The same rows in a real engine."""

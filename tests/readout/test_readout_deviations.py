@@ -105,7 +105,7 @@ def test_template_and_economics(project: Project) -> None:
     edit(project.root, "campanile.yaml", "margin_rate: 40%", "margin_rate: 45%")
     git(project.root, "commit", "-qam", "x", who="Wang Fang", day="2026-03-20")
     assert found(project) == (
-        Deviation("campanile.yaml", "margin_rate", "0.4", "0.45", "Wang Fang", "2026-03-20"),
+        Deviation("campanile.yaml", "economics.margin_rate", "0.4", "0.45", "Wang Fang", "2026-03-20"),
         Deviation("templates/winback.sms.j2", "content", "as registered", "changed", "Wang Fang", "2026-03-20"),
     )
 
@@ -167,7 +167,7 @@ def test_only_segments_that_select_can_deviate(segmented: Project) -> None:
     assert found(segmented) == ()
     edit(segmented.root, "segments.yaml", "city_tier: 1", "city_tier: 3")
     assert [(change.file, change.key, change.today) for change in found(segmented)] == [
-        ("segments.yaml", "near", "[{city_tier: 3}]")
+        ("segments.yaml", "segments.near", "[{city_tier: 3}]")
     ]
 
 

@@ -68,7 +68,7 @@ def test_the_small_project_fits_too(shop: Path) -> None:
     [
         ("campaign", "campaigns/spring.yaml", "objective", "objctive"),
         ("campaign", "campaigns/spring.yaml", "kind: coupon", "kind: cupon"),
-        ("campaign", "campaigns/spring.yaml", "stage: active", "stagee: active"),
+        ("campaign", "campaigns/spring.yaml", "stage: active", "stage: {is: active}"),
         ("campaign", "campaigns/spring.yaml", "stage: active", "did: bougt"),
         ("campaign", "campaigns/spring.yaml", "2026-03-05", "5.3.2026"),
         ("campaign", "campaigns/spring.yaml", '"10:30"', "25:00"),
@@ -82,7 +82,7 @@ def test_the_small_project_fits_too(shop: Path) -> None:
         ("project", "campanile.yaml", "EUR", "RMB"),
         ("project", "campanile.yaml", "via: outbox", "via: pigeon"),
         ("project", "campanile.yaml", "{file: data/lines.csv}", "{file: data/lines.csv, columns: {sku: [a]}}"),
-        ("segments", "segments.yaml", "email_consent", "consent"),
+        ("segments", "segments.yaml", "email_consent: true", "did: ordr"),
     ],
 )
 def test_a_broken_file_fails(shop: Path, kind: str, file: str, old: str, new: str) -> None:

@@ -17,6 +17,8 @@ from campanile.clock import Duration
 from campanile.spec.conditions import (
     All,
     AnyOf,
+    Around,
+    AtLeastOf,
     Between,
     Bound,
     CalendarWindow,
@@ -39,19 +41,23 @@ from campanile.spec.conditions import (
     Lifetime,
     Line,
     Measure,
+    Metric,
     NoneOf,
     Segment,
+    Since,
     Starts,
     Target,
+    Times,
     find_circle,
 )
 from campanile.spec.flow import flow_text
-from campanile.spec.grammar import parse_conditions, parse_target
+from campanile.spec.grammar import Names, parse_conditions, parse_metric, parse_target
 from campanile.spec.loader import FileReport, load_document
 from campanile.spec.vocabulary import FieldType, load_vocabulary
 
 VOCABULARY = load_vocabulary()
-SEGMENTS = ("vip", "mailable")
+METRICS = {"usual_gap": FieldType.NUMBER, "usual_amount": FieldType.MONEY}
+NAMES = Names(("vip", "mailable"), METRICS)
 Problems = list[tuple[tuple[str | int, ...], str, str]]
 
 
@@ -59,7 +65,7 @@ def read(condition: Any) -> tuple[Any, Problems]:
     """The one condition, and what was reported."""
     problems: Problems = []
     found = parse_conditions(
-        [condition], vocabulary=VOCABULARY, segments=SEGMENTS, report=lambda *problem: problems.append(problem)
+        [condition], vocabulary=VOCABULARY, names=NAMES, report=lambda *problem: problems.append(problem)
     )
     assert (found is None) == bool(problems)
     return found[0] if found else None, problems
@@ -70,7 +76,7 @@ def read_target(data: Any) -> tuple[Target | None, Problems]:
     found = parse_target(
         data,
         vocabulary=VOCABULARY,
-        segments=SEGMENTS,
+        names=NAMES,
         report=lambda *problem: problems.append(problem),
         at=("target",),
     )
@@ -146,6 +152,9 @@ three = Decimal(3)
         ("tier_until", "2026-01-01..2026-01-31", DateSpan(date(2026, 1, 1), date(2026, 1, 31))),
         ("tier_until", "2026-01-01", DateSpan(date(2026, 1, 1), date(2026, 1, 1))),
         ("birth_date", "known", Known(known=True)),
+        ("birth_date", "next 14d", DaysAround(TODAY, DayShift(days(14), ahead=True))),
+        ("age", "over 1.5 x usual_gap", Times("over", Decimal("1.5"), "usual_gap")),
+        ("age", ">= 2 x clv_12m", Times("at least", Decimal(2), "clv_12m")),
     ],
 )
 def test_comparisons(field: str, value: Any, comparison: Any) -> None:
@@ -170,6 +179,9 @@ def test_comparisons(field: str, value: Any, comparison: Any) -> None:
         ("this month", CalendarWindow("month", 0)),
         ("last quarter", CalendarWindow("quarter", 1)),
         ("last year", CalendarWindow("year", 1)),
+        ("since last clicked", Since("last", "clicked")),
+        ("14d after first order", Around(days(14), "after", "first", "order")),
+        ("48h  before last bounced", Around(Duration(hours=48), "before", "last", "bounced")),
     ],
 )
 def test_windows(text: str, window: Any) -> None:
@@ -224,7 +236,39 @@ def test_the_order_inside_where_makes_no_other_event_use() -> None:
     assert hash(first.use) == hash(second.use)
 
 
+def test_metrics_are_named_once_and_read_like_fields() -> None:
+    problems: Problems = []
+    found = parse_metric(
+        "spend",
+        {"of": "order", "where": {"channel": "web"}, "in": "90d", "take": "sum amount"},
+        vocabulary=VOCABULARY,
+        report=lambda *problem: problems.append(problem),
+    )
+    use = EventUse("order", (FieldTest("channel", TEXT, Is(("web",))),), Length(days(90)))
+    assert found == Metric("spend", use, Measure("sum", "amount", MONEY))
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "at", "what"),
+    [
+        ("age", {"of": "order", "take": "count"}, (), '"age" is a field of the customer already'),
+        ("spend", {"of": "order"}, (), "a metric says of which event it takes what"),
+        ("spend", ["order"], (), "a metric says of which event it takes what"),
+        ("spend", {"of": "ordr", "take": "count"}, ("of",), 'no event "ordr"'),
+        ("spend", {"of": "order", "take": "sum"}, ("take",), "sum needs a field"),
+        ("spend", {"of": "order", "take": "count", "on": 3}, ("on",), 'a metric has no "on"'),
+    ],
+)
+def test_metrics_that_say_nothing(name: str, data: Any, at: Any, what: str) -> None:
+    problems: Problems = []
+    found = parse_metric(name, data, vocabulary=VOCABULARY, report=lambda *problem: problems.append(problem))
+    assert found is None
+    assert [(place, said) for place, said, _ in problems] == [(at, what)]
+
+
 def test_combinations() -> None:
+    assert read({"at_least": 1, "of": [{"segment": "vip"}]})[0] == AtLeastOf(1, (InSegment("vip"),))
     female = Fields((FieldTest("gender", TEXT, Is(("female",))),))
     assert read({"all": [{"gender": "female"}]})[0] == All((female,))
     assert read({"none": [{"any": [{"gender": "female"}, {"segment": "vip"}]}]})[0] == NoneOf(
@@ -245,20 +289,29 @@ def test_combinations() -> None:
         ({"did": "order", "in": "90 days"}, (0, "in"), 'cannot read the window "90 days"', 'did you mean "90d"?'),
         ({"did": "order", "in": 90}, (0, "in"), 'cannot read the window "90"', "write 90d (h, d, w, m or y) | "),
         (
-            {"did": "order", "in": "since last order"},
+            {"did": "order", "in": "since last ordr"},
             (0, "in"),
-            'cannot read the window "since last order"',
-            "write 90d",
+            'no event "ordr"',
+            'did you mean "order"?',
         ),
+        ({"did": "order", "in": "since order"}, (0, "in"), 'cannot read the window "since order"', "since last EVENT"),
         ({"did": "order", "in": "90d..180d"}, (0, "in"), 'the window "90d..180d" ends before it begins', "180d..90d"),
         ({"did": "order", "in": "2026-02-30..2026-03-01"}, (0, "in"), "there is no day 2026-02-30", "year-month-day"),
         ({"did": "order", "in": "9999y"}, (0, "in"), '"9999y" is longer than a shop remembers', "write at most 100y"),
         ({"age": "many"}, (0, "age"), 'cannot read "many" for a number', "write a number | at least N"),
         (
-            {"age": "over 3 x usual_gap"},
+            {"age": "over 3 x usual_gapp"},
             (0, "age"),
-            'cannot read "over 3 x usual_gap" for a number',
-            "write a number |",
+            'no field "usual_gapp"',
+            'did you mean "usual_gap"?',
+        ),
+        ({"age": "over 3 x gender"}, (0, "age"), '"gender" is str, not a number', "that holds numbers"),
+        ({"age": "three x usual_gap"}, (0, "age"), 'cannot read "three x usual_gap" for a number', "over K x METRIC"),
+        (
+            {"did": "order", "where": {"amount": "over 3 x usual_amount"}},
+            (0, "where", "amount"),
+            '"over 3 x usual_amount" compares customers, not events',
+            "a measure",
         ),
         ({"age": ["3", "many"]}, (0, "age"), 'cannot read "many" for a number', "write digits"),
         ({"age": True}, (0, "age"), "cannot read true for a number", "write a number |"),
@@ -279,13 +332,16 @@ def test_combinations() -> None:
         ({"tier_until": ["today"]}, (0, "tier_until"), "a date takes no list", "write last 30d"),
         ({"tier_until": "2026-05-01..2026-04-01"}, (0, "tier_until"), "no day is between", "2026-04-01..2026-05-01"),
         (
-            {"birth_date": "next 14d"},
+            {"birth_date": "before 2026-01-01"},
             (0, "birth_date"),
-            'cannot read "next 14d" for a yearly date',
-            "write known | unknown",
+            'cannot read "before 2026-01-01" for a yearly date',
+            "write last 30d | next 14d",
         ),
         ({"gendr": "female"}, (0, "gendr"), 'no field "gendr"', 'did you mean "gender"?'),
-        ({"at_least": 2}, (0, "at_least"), 'no field "at_least"', "one of did, did_not, segment, all, any, none"),
+        ({"at_least": 2}, (0,), "at_least and of belong together", "write {at_least: 2, of: [condition, …]}"),
+        ({"of": [{"age": 3}]}, (0,), "at_least and of belong together", "write {at_least: 2, of: [condition, …]}"),
+        ({"at_least": 0, "of": [{"age": 3}]}, (0, "at_least"), 'cannot read "0" for a number of', "write 1, 2"),
+        ({"at_least": 2, "of": [{"age": 3}]}, (0, "at_least"), "2 of 1 conditions can never hold", "write at most 1"),
         ({"segment": "nobody"}, (0, "segment"), 'no segment "nobody"', "known: mailable, vip"),
         ({"segment": "vipp"}, (0, "segment"), 'no segment "vipp"', 'did you mean "vip"?'),
         ({"segment": "vip", "age": 3}, (0, "age"), '"segment" stands alone', 'put "age" in a condition of its own'),
@@ -407,7 +463,8 @@ def test_keep(keep: Any, found: Keep) -> None:
         ({"who": []}, ("target", "who"), "there is no condition here"),
         ({"who": {"age": 3}}, ("target", "who"), '"who" is a list of conditions'),
         ({"from": "vipp"}, ("target", "from"), 'no segment "vipp"'),
-        ({"who": [{"age": 3}], "one_per": "household"}, ("target", "one_per"), 'a target has no "one_per"'),
+        ({"who": [{"age": 3}], "one_per": "age"}, ("target", "one_per"), "one_per wants a field with text, age is num"),
+        ({"who": [{"age": 3}], "one_per": "houshold"}, ("target", "one_per"), 'no field "houshold"'),
         ({"who": [{"age": 3}], "keep": 5}, ("target", "keep"), "keep is a mapping"),
         ({"who": [{"age": 3}], "keep": {}}, ("target", "keep", "at_most"), "keep says no number"),
         ({"who": [{"age": 3}], "keep": {"at_most": True}}, ("target", "keep", "at_most"), "for a number of customers"),

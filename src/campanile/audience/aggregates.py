@@ -1,21 +1,23 @@
-"""One aggregate per distinct event, filter and window, shared by every condition that asks for it."""
+"""One scan of each event table, shared by every condition that asks for something of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_, or_
 from typing import TYPE_CHECKING, cast
 
 import ibis
 import ibis.expr.types as ir
 
-from campanile.audience.compare import Figure, checked, holds
+from campanile.audience.compare import Figure, checked, holds, surely
 from campanile.audience.frame import Frame, naive
-from campanile.audience.moments import Span, span_of
+from campanile.audience.moments import span_of
+from campanile.clock import Duration
 from campanile.customers.zones import shop_time
 from campanile.errors import CampanileError
-from campanile.spec.conditions import EventUse
+from campanile.spec.conditions import Around, EventUse, Since
 from campanile.spec.vocabulary import CLOCK_FIELDS, WEEKDAYS, EventType, load_vocabulary
 
 if TYPE_CHECKING:
@@ -24,12 +26,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Events:
-    """The rows of one event table inside a window, and what can be read from them."""
+    """Rows of one event table, and what can be read from them.
+
+    Attributes:
+        name: The kind of event.
+        table: The rows.
+        frame: What surrounds the selection.
+        match: Which of the rows count; all when None.
+    """
 
     name: str
     table: ir.Table
-    span: Span
     frame: Frame
+    match: ir.BooleanValue | None = None
 
     @property
     def type(self) -> EventType:
@@ -39,8 +48,12 @@ class Events:
     @cached_property
     def local(self) -> ir.TimestampValue:
         """The moment of the event on the shop's clock."""
-        since = naive(self.span.start) if self.span.start else None
-        return shop_time(cast(ir.TimestampValue, self.table["at"]), self.frame.zone, since=since)
+        return shop_time(self.at, self.frame.zone)
+
+    @property
+    def at(self) -> ir.TimestampColumn:
+        """The moment of the event, naive UTC."""
+        return cast(ir.TimestampColumn, self.table["at"])
 
     @property
     def day(self) -> ir.DateValue:
@@ -61,19 +74,24 @@ class Events:
             return self.local.day_of_week.index().cases(*enumerate(WEEKDAYS))
         return {"hour": self.local.hour, "month": self.local.month, "day": self.local.day}[name]()
 
-    def where(self, condition: ir.BooleanValue) -> Events:
-        """Only the rows for which the condition is true."""
-        return Events(self.name, self.table.filter(condition), self.span, self.frame)
+    def count(self) -> ir.IntegerScalar:
+        """How many of the rows count."""
+        return cast(ir.IntegerScalar, self.table.count(where=self.match))
+
+    def known(self, figure: ir.Scalar) -> ir.Scalar:
+        """The figure where a row counts; NULL where none does, so that it is not ranked."""
+        return figure if self.match is None else ibis.ifelse(self.count() > 0, figure, ibis.null())
 
     def counted_by(self, name: str) -> Events:
         """One row per customer and known value of a field: the value under the field's name, and how many `times`."""
         value = self.field(name)
         table = self.table.select("customer_id", value.name(name)).filter(ibis._[name].notnull())
         grouped = table.group_by("customer_id", name).aggregate(times=ibis._.count())
-        return Events(self.name, grouped, self.span, self.frame)
+        return Events(self.name, grouped, self.frame)
 
 
 Column = Callable[[Events], ir.Scalar]
+Edge = tuple[str, str]  #: kind of event; first or last
 
 
 @dataclass
@@ -82,7 +100,12 @@ class _Aggregate:
 
     use: EventUse
     counted_by: str | None
+    prefix: str
     columns: dict[str, Column] = field(default_factory=dict)
+
+    def of(self, events: Events) -> dict[str, ir.Scalar]:
+        """The columns by the names that they have in the joined relation."""
+        return {f"{self.prefix} {name}": column(events) for name, column in self.columns.items()}
 
 
 @dataclass
@@ -96,39 +119,109 @@ class Aggregates:
 
     def ask(self, use: EventUse, name: str, column: Column, *, counted_by: str | None = None) -> str:
         """The name that a column will have in the joined relation; NULL there for customers without such an event."""
-        aggregate = self._asked.setdefault((use, counted_by), _Aggregate(use, counted_by))
+        prefix = f"_e{len(self._asked)}"
+        aggregate = self._asked.setdefault((use, counted_by), _Aggregate(use, counted_by, prefix))
         aggregate.columns.setdefault(name, column)
-        return f"{self._prefix(aggregate)} {name}"
-
-    def _prefix(self, aggregate: _Aggregate) -> str:
-        return f"_e{list(self._asked).index((aggregate.use, aggregate.counted_by))}"
+        return f"{aggregate.prefix} {name}"
 
     def joined(self, customers: ir.Table) -> ir.Table:
         """Customers, left joined with every aggregate asked for: as many rows as customers."""
-        for aggregate in self._asked.values():
-            relation = self._relation(aggregate)
-            customers = customers.left_join(relation, [("customer_id", self._prefix(aggregate))])
+        for number, (events, columns) in enumerate(self._scans()):
+            unit = f"_s{number}"
+            grouped = events.table.group_by(events.table["customer_id"].name(unit)).aggregate(**columns)
+            customers = customers.left_join(grouped, [("customer_id", unit)])
         return customers
 
-    def _relation(self, aggregate: _Aggregate) -> ir.Table:
-        events = self.events(aggregate.use)
-        if aggregate.counted_by:
-            events = events.counted_by(aggregate.counted_by)
-        prefix = self._prefix(aggregate)
-        columns = {f"{prefix} {name}": column(events) for name, column in aggregate.columns.items()}
-        grouped = events.table.group_by(events.table["customer_id"].name(prefix))
-        return grouped.aggregate(**columns) if columns else grouped.aggregate()
+    def _scans(self) -> Iterator[tuple[Events, Mapping[str, ir.Scalar]]]:
+        """Rows to be grouped by customer, each with the columns taken of them."""
+        together: dict[str, list[_Aggregate]] = {}
+        for aggregate in self._asked.values():
+            if aggregate.counted_by:
+                events = self.events(aggregate.use).counted_by(aggregate.counted_by)
+                yield events, aggregate.of(events)
+            else:
+                together.setdefault(aggregate.use.event, []).append(aggregate)
+        for aggregates in together.values():
+            yield self._scan(aggregates)
+
+    def _scan(self, aggregates: Sequence[_Aggregate]) -> tuple[Events, Mapping[str, ir.Scalar]]:
+        """One pass over a table for all who ask something of it."""
+        if len(aggregates) == 1:
+            events = self.events(aggregates[0].use)
+            return events, aggregates[0].of(events)
+        every = self._every([aggregate.use for aggregate in aggregates])
+        flags = {aggregate.prefix: self._matches(every, aggregate.use) for aggregate in aggregates}
+        flagged = every.table.mutate(**flags)
+        wanted = Events(every.name, flagged.filter(reduce(or_, [flagged[name] for name in flags])), self.frame)
+        columns: dict[str, ir.Scalar] = {}
+        for aggregate in aggregates:
+            match = cast(ir.BooleanValue, wanted.table[aggregate.prefix])
+            columns |= aggregate.of(Events(wanted.name, wanted.table, self.frame, match))
+        return wanted, columns
 
     def events(self, use: EventUse) -> Events:
         """The rows that match an event use."""
-        span = span_of(use.window, self.frame.as_of, self.frame.zone)
-        if use.event not in self._tables:
-            self._tables[use.event] = self.database.events(use.event, self.frame.as_of)
-        events = Events(use.event, self._tables[use.event], span, self.frame)
-        if span.start:
-            events = events.where(events.table["at"] >= ibis.timestamp(naive(span.start)))
-        if span.end and span.end < self.frame.as_of:
-            events = events.where(events.table["at"] < ibis.timestamp(naive(span.end)))
+        every = self._every([use])
+        return Events(use.event, every.table.filter(self._matches(every, use)), self.frame)
+
+    def _every(self, uses: Sequence[EventUse]) -> Events:
+        """All rows of one kind before as_of, with the moments that windows start from."""
+        event = uses[0].event
+        table = self._table(event)
+        edges = dict.fromkeys(
+            (use.window.event, use.window.edge) for use in uses if isinstance(use.window, Since | Around)
+        )
+        for kind, edge in edges:
+            name = _edge_name((kind, edge))
+            found = self._table(kind)
+            moment = found["at"].min() if edge == "first" else found["at"].max()
+            anchors = found.group_by(found["customer_id"].name(f"{name} of")).aggregate(**{name: moment})
+            table = table.left_join(anchors, [("customer_id", f"{name} of")]).drop(f"{name} of")
+        return Events(event, table, self.frame)
+
+    def _table(self, event: str) -> ir.Table:
+        if event not in self._tables:
+            self._tables[event] = self.database.events(event, self.frame.as_of)
+        return self._tables[event]
+
+    def _matches(self, events: Events, use: EventUse) -> ir.BooleanValue:
+        """Which of the rows are in the window and pass `where`; never unknown."""
+        tests = list(self._in_window(events, use))
         for test in use.where:
-            events = events.where(holds(Figure.of(events.field(test.field), test.type), test.comparison, self.frame))
-        return events
+            tests.append(holds(Figure.of(events.field(test.field), test.type), test.comparison, self.frame))
+        return reduce(and_, tests) if tests else cast(ir.BooleanValue, ibis.literal(value=True))
+
+    def _in_window(self, events: Events, use: EventUse) -> Iterator[ir.BooleanValue]:
+        if isinstance(use.window, Since | Around):
+            yield surely(_after_edge(events, use.window, self.frame))
+        span = span_of(use.window, self.frame.as_of, self.frame.zone)
+        if span.start:
+            yield events.at >= ibis.timestamp(naive(span.start))
+        if span.end and span.end < self.frame.as_of:
+            yield events.at < ibis.timestamp(naive(span.end))
+
+
+def _edge_name(edge: Edge) -> str:
+    return "_{1} {0}".format(*edge)
+
+
+def _after_edge(events: Events, window: Since | Around, frame: Frame) -> ir.BooleanValue:
+    """Whether a row lies after, or before, the customer's own moment; unknown for customers without one."""
+    moment = cast(ir.TimestampColumn, events.table[_edge_name((window.event, window.edge))])
+    if isinstance(window, Since):
+        return events.at > moment
+    end = _moved(moment, window.length, window.side, frame)
+    if window.side == "after":
+        return cast(ir.BooleanValue, (events.at > moment) & (end >= _clock_of(events, window.length)))
+    return cast(ir.BooleanValue, (events.at < moment) & (end <= _clock_of(events, window.length)))
+
+
+def _clock_of(events: Events, length: Duration) -> ir.TimestampValue:
+    """Hours are hours that pass; days and months are those of the shop's calendar."""
+    return events.at if length.hours else events.local
+
+
+def _moved(moment: ir.TimestampColumn, length: Duration, side: str, frame: Frame) -> ir.TimestampValue:
+    start = moment if length.hours else shop_time(moment, frame.zone)
+    step = ibis.interval(months=length.months, days=length.days, hours=length.hours)
+    return cast(ir.TimestampValue, start + step if side == "after" else start - step)

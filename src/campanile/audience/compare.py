@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import reduce
 from operator import and_, or_
 from typing import Any, cast
@@ -13,7 +14,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from campanile.audience.frame import Frame
-from campanile.audience.moments import days_of
+from campanile.audience.moments import anniversaries, days_of
 from campanile.customers.zones import shop_day
 from campanile.errors import CampanileError
 from campanile.spec.conditions import (
@@ -31,8 +32,12 @@ from campanile.spec.conditions import (
     Known,
     Scalar,
     Starts,
+    Times,
 )
 from campanile.spec.vocabulary import FieldType
+
+#: Figures that are not whole numbers are compared after rounding to a millionth, so that engines agree.
+DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,21 @@ def _bound(figure: Figure, comparison: Bound, frame: Frame) -> ir.BooleanValue:
     return surely(sides[comparison.word])
 
 
+def beside_multiple(figure: Figure, other: Figure, comparison: Times, frame: Frame) -> ir.BooleanValue:
+    """Whether a figure stands so to a multiple of another of the same customer; false where one is unknown.
+
+    Compared after rounding the difference to a millionth, so that engines agree.
+    """
+    scale = frame.stored(Decimal(1), figure.type) / frame.stored(Decimal(1), other.type)
+    value, base = cast(ir.NumericValue, figure.value), cast(ir.NumericValue, other.value)
+    more = (value.cast("float64") - base.cast("float64") * float(comparison.factor) * scale).round(DECIMALS)
+    sides = {
+        "at least": more >= 0, "over": more > 0, "at most": more <= 0, "under": more < 0,
+        "exactly": more == 0, "not": more != 0,
+    }  # fmt: skip
+    return surely(sides[comparison.word])
+
+
 def _between(figure: Figure, comparison: Between, frame: Frame) -> ir.BooleanValue:
     low, high = frame.stored(comparison.low, figure.type), frame.stored(comparison.high, figure.type)
     return surely(figure.value.between(low, high))
@@ -156,6 +176,8 @@ def _extreme(figure: Figure, comparison: Extreme, _frame: Frame) -> ir.BooleanVa
 def _days(figure: Figure, comparison: DateSpan | DaysAround | InMonth, frame: Frame) -> ir.BooleanValue:
     first, last = days_of(comparison, frame.today)
     value = cast(ir.DateValue, figure.value)
+    if figure.type is FieldType.YEARLY:
+        return surely((value.month() * 100 + value.day()).isin(anniversaries(first, last)))
     sides = [value >= ibis.date(first)] if first else []
     sides += [value <= ibis.date(last)] if last else []
     return surely(reduce(and_, sides))

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from operator import and_, or_
+from operator import add, and_, or_
 from typing import Any
 
 import ibis.expr.types as ir
 
 from campanile.audience.aggregates import Aggregates
-from campanile.audience.compare import Figure, checked, holds
-from campanile.audience.figures import figure_of
+from campanile.audience.compare import Figure, beside_multiple, checked, holds
+from campanile.audience.figures import Reading, figure_of
 from campanile.audience.frame import Frame
 from campanile.errors import CampanileError
 from campanile.spec.conditions import (
     All,
     AnyOf,
+    AtLeastOf,
+    Comparison,
     Condition,
     Fields,
-    FieldTest,
     Happened,
     InSegment,
     NoneOf,
+    Times,
 )
-from campanile.spec.vocabulary import FieldType
+from campanile.spec.vocabulary import FieldType, load_vocabulary
 
 #: Reads from the joined relation whether something holds; never unknown.
 Verdict = Callable[[ir.Table], ir.BooleanValue]
@@ -44,20 +46,30 @@ def customer_column(customers: ir.Table, name: str, type_: FieldType, frame: Fra
 
 
 def _fields(condition: Fields, aggregates: Aggregates) -> Verdict:
-    return _every([_field_test(test, aggregates.frame) for test in condition.tests])
+    return _every(
+        [_compared(named_figure(test.field, aggregates), test.comparison, aggregates) for test in condition.tests]
+    )
 
 
-def _field_test(test: FieldTest, frame: Frame) -> Verdict:
-    def verdict(joined: ir.Table) -> ir.BooleanValue:
-        column = customer_column(joined, test.field, test.type, frame)
-        return holds(Figure.of(column, test.type), test.comparison, frame)
+def named_figure(name: str, aggregates: Aggregates) -> Reading:
+    """How to read a metric, or a field of the customers, from the joined relation."""
+    frame = aggregates.frame
+    if metric := frame.metrics.get(name):
+        return figure_of(metric.use, metric.measure, aggregates)
+    type_ = load_vocabulary().fields[name]
+    return lambda joined: Figure.of(customer_column(joined, name, type_, frame), type_)
 
-    return verdict
+
+def _compared(figure: Reading, comparison: Comparison, aggregates: Aggregates) -> Verdict:
+    frame = aggregates.frame
+    if not isinstance(comparison, Times):
+        return lambda joined: holds(figure(joined), comparison, frame)
+    other = named_figure(comparison.name, aggregates)
+    return lambda joined: beside_multiple(figure(joined), other(joined), comparison, frame)
 
 
 def _happened(condition: Happened, aggregates: Aggregates) -> Verdict:
-    figure = figure_of(condition.use, condition.measure, aggregates)
-    return lambda joined: holds(figure(joined), condition.comparison, aggregates.frame)
+    return _compared(figure_of(condition.use, condition.measure, aggregates), condition.comparison, aggregates)
 
 
 def _in_segment(condition: InSegment, aggregates: Aggregates) -> Verdict:
@@ -77,6 +89,11 @@ def _none_of(condition: NoneOf, aggregates: Aggregates) -> Verdict:
     return lambda joined: ~some(joined)
 
 
+def _at_least_of(condition: AtLeastOf, aggregates: Aggregates) -> Verdict:
+    verdicts = [compile_condition(each, aggregates) for each in condition.conditions]
+    return lambda joined: reduce(add, [verdict(joined).cast("int8") for verdict in verdicts]) >= condition.number
+
+
 def _every(verdicts: Sequence[Verdict]) -> Verdict:
     return lambda joined: reduce(and_, [verdict(joined) for verdict in verdicts])
 
@@ -92,4 +109,5 @@ _COMPILERS: Mapping[type, Callable[[Any, Aggregates], Verdict]] = {
     All: _all,
     AnyOf: _any_of,
     NoneOf: _none_of,
+    AtLeastOf: _at_least_of,
 }

@@ -14,13 +14,12 @@ import ibis
 import ibis.expr.types as ir
 
 from campanile.audience.aggregates import Aggregates, Column, Events
-from campanile.audience.compare import Figure, surely
+from campanile.audience.compare import DECIMALS, Figure, surely
 from campanile.customers.zones import shop_day
 from campanile.spec.conditions import EventUse, Measure
 from campanile.spec.vocabulary import FieldType
 
 Reading = Callable[[ir.Table], Figure]
-_DECIMALS = 6
 
 
 def figure_of(use: EventUse, measure: Measure, aggregates: Aggregates) -> Reading:
@@ -32,13 +31,18 @@ def figure_of(use: EventUse, measure: Measure, aggregates: Aggregates) -> Readin
 def _count(events: Events) -> ir.Scalar:
     """Events; of a kind that is counted by a field its distinct values, and every event that has none by itself."""
     if events.type.count_by is None:
-        return events.table.count()
+        return events.known(events.count())
     by = cast(ir.Column, events.field(events.type.count_by))
-    return cast(ir.IntegerScalar, by.nunique()) + by.isnull().sum()
+    nameless = by.isnull().sum(where=events.match).fill_null(0)
+    return events.known(cast(ir.IntegerScalar, by.nunique(where=events.match)) + nameless)
 
 
 def _sum(field: str) -> Column:
-    return lambda events: _number(events, field).sum().fill_null(0)
+    return lambda events: events.known(_number(events, field).sum(where=events.match).fill_null(0))
+
+
+def _distinct(field: str) -> Column:
+    return lambda events: events.known(cast(ir.Column, events.field(field)).nunique(where=events.match))
 
 
 def _number(events: Events, field: str) -> ir.NumericColumn:
@@ -46,22 +50,22 @@ def _number(events: Events, field: str) -> ir.NumericColumn:
 
 
 def _days(events: Events) -> ir.Scalar:
-    return cast(ir.DateColumn, events.day).nunique()
+    return events.known(cast(ir.DateColumn, events.day).nunique(where=events.match))
 
 
 def _earliest(events: Events) -> ir.Scalar:
-    return cast(ir.TimestampColumn, events.table["at"]).min()
+    return events.at.min(where=events.match)
 
 
 def _latest(events: Events) -> ir.Scalar:
-    return cast(ir.TimestampColumn, events.table["at"]).max()
+    return events.at.max(where=events.match)
 
 
 # --- measures --------------------------------------------------------------------------------------------------------
 def _rounded(value: ir.Value) -> ir.Value:
     """Floating-point figures that may differ in the last bits from engine to engine."""
     number = cast(ir.NumericValue, value)
-    return number.round(_DECIMALS) if number.type().is_floating() else value
+    return number.round(DECIMALS) if number.type().is_floating() else value
 
 
 def _read(name: str, type_: FieldType) -> Reading:
@@ -79,7 +83,7 @@ def _read_or_zero(name: str, type_: FieldType) -> Reading:
 
 
 def _happened_measure(use: EventUse, measure: Measure, aggregates: Aggregates) -> Reading:
-    name = aggregates.ask(use, "happened", lambda events: events.table.count() > 0)
+    name = aggregates.ask(use, "happened", lambda events: events.count() > 0)
     return lambda joined: Figure.of(surely(joined[name]), measure.type)
 
 
@@ -97,23 +101,23 @@ def _sum_measure(use: EventUse, measure: Measure, aggregates: Aggregates) -> Rea
 
 def _distinct_measure(use: EventUse, measure: Measure, aggregates: Aggregates) -> Reading:
     field = _field(measure)
-    name = aggregates.ask(use, f"distinct {field}", lambda events: cast(ir.Column, events.field(field)).nunique())
-    return _read_or_zero(name, measure.type)
+    return _read_or_zero(aggregates.ask(use, f"distinct {field}", _distinct(field)), measure.type)
 
 
 def _number_measure(use: EventUse, measure: Measure, aggregates: Aggregates) -> Reading:
     field = _field(measure)
     take = _NUMBER_COLUMNS[measure.kind]
     return _read(
-        aggregates.ask(use, f"{measure.kind} {field}", lambda events: take(_number(events, field))), measure.type
+        aggregates.ask(use, f"{measure.kind} {field}", lambda events: take(_number(events, field), events.match)),
+        measure.type,
     )
 
 
-_NUMBER_COLUMNS: Mapping[str, Callable[[ir.NumericColumn], ir.Scalar]] = {
-    "avg": lambda column: column.mean(),
-    "min": lambda column: column.min(),
-    "max": lambda column: column.max(),
-    "median": lambda column: column.median(),
+_NUMBER_COLUMNS: Mapping[str, Callable[[ir.NumericColumn, ir.BooleanValue | None], ir.Scalar]] = {
+    "avg": lambda column, match: column.mean(where=match),
+    "min": lambda column, match: column.min(where=match),
+    "max": lambda column, match: column.max(where=match),
+    "median": lambda column, match: column.median(where=match),
 }
 
 
@@ -136,9 +140,9 @@ def _edge_measure(use: EventUse, measure: Measure, aggregates: Aggregates) -> Re
     field, first = _field(measure), measure.kind == "first"
 
     def column(events: Events) -> ir.Scalar:
-        value, at = cast(ir.Column, events.field(field)), events.table["at"]
-        order = [at.asc() if first else at.desc(), value.asc(nulls_first=False)]
-        return value.first(order_by=order, include_null=True)
+        value = cast(ir.Column, events.field(field))
+        order = [events.at.asc() if first else events.at.desc(), value.asc(nulls_first=False)]
+        return value.first(order_by=order, include_null=True, where=events.match)
 
     return _read(aggregates.ask(use, f"{measure.kind} {field}", column), measure.type)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from campanile.money import Currency
-from campanile.spec.conditions import Segment
+from campanile.spec.conditions import Metric, Segment
 from campanile.spec.vocabulary import FieldType
 
 
@@ -21,6 +21,7 @@ class Frame:
     zone: ZoneInfo
     currency: Currency
     segments: Mapping[str, Segment]
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
 
     @property
     def today(self) -> date:

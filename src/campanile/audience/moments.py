@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from campanile.clock import Duration, local_moment
 from campanile.spec.conditions import (
+    Around,
     CalendarWindow,
     DateSpan,
     DaysAround,
@@ -18,6 +19,7 @@ from campanile.spec.conditions import (
     InMonth,
     Length,
     Lifetime,
+    Since,
     Window,
 )
 
@@ -42,7 +44,7 @@ def span_of(window: Window, as_of: datetime, zone: ZoneInfo) -> Span:
     return _SPANS[type(window)](window, as_of, zone)
 
 
-def _lifetime(_window: Lifetime, _as_of: datetime, _zone: ZoneInfo) -> Span:
+def _lifetime(_window: Lifetime | Since | Around, _as_of: datetime, _zone: ZoneInfo) -> Span:
     return Span()
 
 
@@ -91,6 +93,9 @@ _SPANS: Mapping[type, Callable[[Any, datetime, ZoneInfo], Span]] = {
     Length: _length,
     DateSpan: _dates,
     CalendarWindow: _calendar,
+    #: These depend on the customer, see `Aggregates`.
+    Since: _lifetime,
+    Around: _lifetime,
 }
 
 
@@ -114,3 +119,20 @@ def _shifted(shift: DayShift | None, today: date) -> date | None:
     midnight = datetime.combine(today, time(), UTC)
     moved = shift.length.after(midnight) if shift.ahead else shift.length.before(midnight)
     return moved.date() + timedelta(days=shift.days_more)
+
+
+def anniversaries(first: date | None, last: date | None) -> tuple[int, ...]:
+    """Month and day (as 100 x month + day) of every date that has its anniversary from first to last, both included.
+
+    29 February has its anniversary on 28 February in common years.
+
+    >>> anniversaries(date(2026, 2, 27), date(2026, 2, 28))
+    (227, 228, 229)
+    """
+    assert first
+    assert last
+    days = [first + timedelta(days=number) for number in range(min((last - first).days, 366) + 1)]
+    found = {100 * day.month + day.day for day in days}
+    if any((day.month, day.day) == (2, 28) and not calendar.isleap(day.year) for day in days):
+        found.add(229)
+    return tuple(sorted(found))

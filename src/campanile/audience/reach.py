@@ -105,5 +105,5 @@ def under_cap(medium: str, cap: Cap, aggregates: Aggregates) -> Verdict:
 
 def _not_service(events: Events) -> ir.Scalar:
     if "purpose" not in events.table.columns:
-        return events.table.count()
-    return cast(ir.BooleanColumn, events.field("purpose").fill_null("") != "service").sum()
+        return events.count()
+    return cast(ir.BooleanColumn, events.field("purpose").fill_null("") != "service").sum(where=events.match)

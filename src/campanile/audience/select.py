@@ -1,6 +1,7 @@
 """A target becomes an audience: who is eligible, and for everybody else the one line that left them out.
 
-The order never changes: base, `from`, `who`, `except`, reachability, suppression, cap, same address once, `keep`. All
+The order never changes: base, `from`, `who`, `except`, reachability, suppression, cap, same address once, `one_per`,
+`keep`. All
 of it comes before the split into arms, so control and treatment lose the same people. Everything stays lazy.
 """
 
@@ -16,7 +17,8 @@ import ibis
 import ibis.expr.types as ir
 
 from campanile.audience.aggregates import Aggregates
-from campanile.audience.compile import Verdict, compile_condition, customer_column
+from campanile.audience.compile import Verdict, compile_condition, customer_column, named_figure
+from campanile.audience.figures import Reading
 from campanile.audience.frame import Frame
 from campanile.audience.reach import (
     address_of,
@@ -31,14 +33,14 @@ from campanile.audience.reach import (
 from campanile.clock import iso
 from campanile.customers.database import SUPPRESSED
 from campanile.customers.engine import arm_number
-from campanile.spec.conditions import InSegment, Keep, NoneOf, Target
+from campanile.spec.conditions import InSegment, NoneOf, Target
 from campanile.spec.project import Project
-from campanile.spec.vocabulary import FieldType, load_vocabulary
+from campanile.spec.vocabulary import FieldType
 
 if TYPE_CHECKING:
     from campanile.customers.database import CustomerDatabase
 
-_SAME_ADDRESS, _KEEP = "same address", "keep"
+_ONE_PER, _SAME_ADDRESS, _KEEP = "one_per", "same address", "keep"
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,11 @@ def select(
     Raises:
         CampanileError: the shop has no such field or table, or nobody can be reached by the medium.
     """
-    frame = Frame(as_of, project.zone, project.currency, project.segments)
+    frame = Frame(as_of, project.zone, project.currency, project.segments, project.metrics)
     aggregates = Aggregates(database, frame)
     rules = [*_target_rules(target, aggregates), *(_medium_rules(medium, project, aggregates) if medium else ())]
     customers = database.customers(as_of)
-    ranking = _Ranking(target.keep, medium, frame)
+    ranking = _Ranking.of(target, medium, aggregates)
     judged = _judged(aggregates.joined(customers), rules, ranking)
     # Not by `_line`: from single verdicts the engine sees that it need not join everybody with everything.
     ranked = ranking.ranked(judged.filter(*(judged[rule.verdict] for rule in rules)))
@@ -171,11 +173,19 @@ def _first_lost(judged: ir.Table, rules: Sequence[_Rule]) -> ir.Value:
 
 @dataclass(frozen=True)
 class _Ranking:
-    """The last two lines: of several with one address the first, and of those that are left the first so many."""
+    """The last lines: of several with one address or one household the first, and of those left the first so many."""
 
-    keep: Keep | None
+    target: Target
     medium: str | None
     frame: Frame
+    by: Reading | None
+
+    @classmethod
+    def of(cls, target: Target, medium: str | None, aggregates: Aggregates) -> _Ranking:
+        """The ranking of a target; asks for the aggregates it needs."""
+        keep = target.keep
+        by = named_figure(keep.by, aggregates) if keep and keep.by else None
+        return cls(target, medium, aggregates.frame, by)
 
     @property
     def lines(self) -> dict[str, str]:
@@ -183,47 +193,57 @@ class _Ranking:
         lines = {}
         if self.medium:
             lines[_SAME_ADDRESS] = f"one customer per {reach_of(self.medium).address}: the {self._first()}"
-        if self.keep:
-            lines[_KEEP] = f"at most {self.keep.at_most}: the {self._first()}"
+        if self.target.one_per:
+            lines[_ONE_PER] = f"one customer per {self.target.one_per}: the {self._first()}"
+        if self.target.keep:
+            lines[_KEEP] = f"at most {self.target.keep.at_most}: the {self._first()}"
         return lines
 
     def _first(self) -> str:
-        if self.keep is None:
+        keep = self.target.keep
+        if keep is None:
             return "smallest customer_id"
-        return f"{self.keep.first} {self.keep.by}" if self.keep.by else "first at random"
+        return f"{keep.first} {keep.by}" if keep.by else "first at random"
 
     def columns(self, joined: ir.Table) -> dict[str, ir.Value]:
-        """What places customers: their contact point, and what the first of them has less or more of."""
+        """What places customers: whom they share a place with, and what the first of them has less or more of."""
         columns: dict[str, ir.Value] = {}
         if self.medium:
             contact = reach_of(self.medium).address
             columns[contact] = customer_column(joined, contact, FieldType.TEXT, self.frame)
-        if self.keep and self.keep.by:
-            type_ = load_vocabulary().fields[self.keep.by]
-            columns["_by"] = customer_column(joined, self.keep.by, type_, self.frame)
+        if self.target.one_per:
+            columns["_one_per"] = customer_column(joined, self.target.one_per, FieldType.TEXT, self.frame)
+        if self.by:
+            columns["_by"] = self.by(joined).value
         return columns
 
     def ranked(self, passed: ir.Table) -> ir.Table:
         """Those who passed all rules with `_line`, the ranking line that loses them."""
         passed = passed.mutate(_line=ibis.null("string"))
         if self.medium:
-            again = self._place(passed, address_of(passed, self.medium, self.frame)) > 0
-            passed = passed.mutate(_line=ibis.ifelse(again, _SAME_ADDRESS, passed["_line"]))
-        if self.keep:
-            beyond = passed["_line"].isnull() & (self._place(passed, passed["_line"]) >= self.keep.at_most)
-            passed = passed.mutate(_line=ibis.ifelse(beyond, _KEEP, passed["_line"]))
+            passed = self._losing(passed, _SAME_ADDRESS, address_of(passed, self.medium, self.frame))
+        if self.target.one_per:
+            # Who is in no household is one.
+            own = passed["_one_per"].fill_null("") == ""
+            unit = ibis.ifelse(own, passed["customer_id"], passed["_one_per"])
+            passed = self._losing(passed.mutate(_own=own, _unit=unit), _ONE_PER, "_own", "_unit")
+        if self.target.keep:
+            passed = self._losing(passed, _KEEP, at_most=self.target.keep.at_most)
         return passed
 
-    def _place(self, passed: ir.Table, shared: ir.Value) -> ir.IntegerValue:
-        """The place, from 0, among those that share a value."""
-        return cast(ir.IntegerValue, ibis.row_number().over(group_by=shared, order_by=self._order(passed)))
+    def _losing(self, passed: ir.Table, line: str, *shared: ir.Value | str, at_most: int = 1) -> ir.Table:
+        """The same with `line` for those who come after the first of those who share these values and are left."""
+        order = self._order(passed)
+        place = ibis.row_number().over(group_by=[passed["_line"], *shared], order_by=order)
+        lost = passed["_line"].isnull() & (place >= at_most)
+        return passed.mutate(_line=ibis.ifelse(lost, line, passed["_line"]))
 
     def _order(self, passed: ir.Table) -> list[ir.Value]:
-        by_id = passed["customer_id"].asc()
-        if self.keep is None:
+        by_id, keep = passed["customer_id"].asc(), self.target.keep
+        if keep is None:
             return [by_id]
-        if self.keep.first == "random":
+        if keep.first == "random":
             salt = f"keep:{iso(self.frame.as_of)}"
             return [arm_number(cast(ir.StringValue, passed["customer_id"]), salt).asc(), by_id]
         by = passed["_by"]
-        return [by.asc(nulls_first=False) if self.keep.first == "lowest" else by.desc(nulls_first=False), by_id]
+        return [by.asc(nulls_first=False) if keep.first == "lowest" else by.desc(nulls_first=False), by_id]

@@ -13,22 +13,23 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from campanile.spec.conditions import segments_needed
+from campanile.spec.conditions import metrics_needed, segments_needed
 from campanile.spec.loader import FileReport, load_document
 from campanile.spec.project import Project
 
 
 def frozen_spec(project: Project, campaign: str) -> dict[str, Any]:
-    """Campaign, experiment, segments, economics and templates as committed now.
+    """Campaign, experiment, segments, metrics, economics and templates as committed now.
 
-    Keys: `campaign`, `experiment` (None without one), `segments`, `economics`, `templates` (file name → sha256).
+    Keys: `campaign`, `experiment` (None without one), `segments`, `metrics`, `economics`, `templates` (file → sha256).
     """
     spec = project.campaign(campaign)
     economics = project.settings.economics
     return {
         "campaign": _data(project.root, f"campaigns/{campaign}.yaml"),
         "experiment": _data(project.root, f"experiments/{campaign}.yaml") if spec.measured else None,
-        "segments": _segments(project, segments_needed(spec.target, project.segments)),
+        "segments": _named(project, "segments", segments_needed(spec.target, project.segments)),
+        "metrics": _named(project, "metrics", metrics_needed(spec.target, project.segments) & project.metrics.keys()),
         "economics": {
             "margin_rate": float(economics.margin_rate),
             "cost_per_message": {medium: float(cost) for medium, cost in sorted(economics.cost_per_message.items())},
@@ -55,11 +56,11 @@ def _data(root: Path, name: str) -> Any:
     return _plain(document.data) if document else None
 
 
-def _segments(project: Project, names: Collection[str]) -> dict[str, Any] | None:
-    """The segments that decide this campaign's audience; an edit of another one is no deviation."""
+def _named(project: Project, key: str, names: Collection[str]) -> dict[str, Any] | None:
+    """The segments or metrics that decide this campaign's audience; an edit of another one is no deviation."""
     if not names:
         return None
-    named = _data(project.root, "segments.yaml")["segments"]
+    named = _data(project.root, "segments.yaml")[key]
     return {name: named[name] for name in sorted(names)}
 
 

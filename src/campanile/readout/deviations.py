@@ -28,7 +28,7 @@ _LONGEST = 160
 
 
 def deviations(project: Project, campaign: str, registered: Mapping[str, Any]) -> tuple[Deviation, ...]:
-    """Every key of campaign, experiment, segments, economics and templates that differs today, in this order."""
+    """Every key that differs today from what was registered, in the order of `_files`."""
     try:
         today = frozen_spec(project, campaign)
     except CampanileError:
@@ -36,19 +36,25 @@ def deviations(project: Project, campaign: str, registered: Mapping[str, Any]) -
     found = []
     for part, file in _files(campaign).items():
         before, after = registered.get(part), today.get(part)
-        if part == "segments" and before and today:  # what dropped a segment is listed already
+        if part in _NAMED and before and today:  # what dropped a name is listed already
             before = {name: before[name] for name in before if name in (after or {})}
         changes = _changes(before, after, ()) if part in _WHOLE else _known_only(before, after)
-        found += [_deviation(project.root, file, key, values) for key, values in changes]
+        found += [_deviation(project.root, file, (*_ABOVE.get(part, ()), *key), values) for key, values in changes]
     return tuple(found)
 
 
 #: Parts in which a new key is a change; a new segment or template changes nothing that was registered.
 _WHOLE = frozenset({"campaign", "experiment"})
+#: Parts of segments.yaml.
+_NAMED = frozenset({"segments", "metrics"})
 
 
-#: The key of a file under which the part of the frozen spec stands.
-_ABOVE: Mapping[str, Path_] = {"campanile.yaml": ("economics",), "segments.yaml": ("segments",)}
+#: The key of its file under which a part of the frozen spec stands.
+_ABOVE: Mapping[str, Path_] = {
+    "economics": ("economics",),
+    "segments": ("segments",),
+    "metrics": ("metrics",),
+}
 
 
 def _files(campaign: str) -> dict[str, str]:
@@ -56,6 +62,7 @@ def _files(campaign: str) -> dict[str, str]:
         "campaign": f"campaigns/{campaign}.yaml",
         "experiment": f"experiments/{campaign}.yaml",
         "segments": "segments.yaml",
+        "metrics": "segments.yaml",
         "economics": "campanile.yaml",
         "templates": "templates",
     }
@@ -101,7 +108,7 @@ def _deviation(root: Path, file: str, key: Path_, values: tuple[object, object])
         values = ("as registered", "changed" if values[1] is not None else None)
         who, when = _last_author(root, file)
     else:
-        who, when = _author(root, file, (*_ABOVE.get(file, ()), *key))
+        who, when = _author(root, file, key)
     return Deviation(file, name, _text(values[0]), _text(values[1]), who, when)
 
 

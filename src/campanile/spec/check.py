@@ -7,7 +7,7 @@ not belong into a committed file (secrets).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,11 +16,12 @@ from pydantic import BaseModel, ValidationError
 
 from campanile.errors import Problem, did_you_mean
 from campanile.spec.campaign import CampaignSpec
-from campanile.spec.conditions import Segment, Target, find_circle
+from campanile.spec.conditions import Metric, Segment, Target
 from campanile.spec.experiment import ExperimentSpec
 from campanile.spec.fields import Unreadable, name, shown
-from campanile.spec.grammar import parse_conditions, parse_target
+from campanile.spec.grammar import Names, parse_target
 from campanile.spec.loader import FileReport, Path_, load_document
+from campanile.spec.named import KEYS, Named, read_named
 from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, check_imports
 from campanile.spec.sentences import report_errors
 from campanile.spec.settings import ProjectSettings
@@ -41,6 +42,7 @@ class Parts:
     campaigns: Mapping[str, CampaignSpec]
     experiments: Mapping[str, ExperimentSpec]
     segments: Mapping[str, Segment]
+    metrics: Mapping[str, Metric]
 
 
 def check_project(root: Path) -> tuple[Parts | None, tuple[Problem, ...]]:
@@ -54,8 +56,8 @@ def check_project(root: Path) -> tuple[Parts | None, tuple[Problem, ...]]:
     settings = validate(settings_file, ProjectSettings)
     check_channels(settings_file)
     check_imports(settings_file, vocabulary)
-    segments, segment_names = _segments(segments_file, vocabulary)
-    campaigns = {key: _campaign(file, vocabulary, segment_names) for key, file in campaign_files.items()}
+    named = _named(segments_file, vocabulary)
+    campaigns = {key: _campaign(file, vocabulary, named.names) for key, file in campaign_files.items()}
     experiments = {key: validate(file, ExperimentSpec, campaign=key) for key, file in experiment_files.items()}
     for key, file in campaign_files.items():
         check_campaign(file, root=root, settings=settings_file, experiment=experiment_files.get(key))
@@ -66,7 +68,7 @@ def check_project(root: Path) -> tuple[Parts | None, tuple[Problem, ...]]:
     problems = sorted(problem for file in files for problem in file.report.problems)
     if problems or settings is None:
         return None, tuple(problems)
-    return Parts(settings, _known(campaigns), _known(experiments), segments), ()
+    return Parts(settings, _known(campaigns), _known(experiments), named.segments, named.metrics), ()
 
 
 def _known(found: Mapping[str, Model | None]) -> dict[str, Model]:
@@ -151,39 +153,14 @@ def validate(file: SpecFile, model: type[Model], *, context: object = None, **fa
         return None
 
 
-def _campaign(file: SpecFile, vocabulary: Vocabulary, segments: Collection[str]) -> CampaignSpec | None:
+def _named(file: SpecFile, vocabulary: Vocabulary) -> Named:
+    for key in file.data.keys() - set(KEYS):
+        file.report((key,), f'unknown key "{key}"', did_you_mean(key, KEYS))
+    return read_named(file.data, file.report, vocabulary)
+
+
+def _campaign(file: SpecFile, vocabulary: Vocabulary, names: Names) -> CampaignSpec | None:
     def target(data: object) -> Target | None:
-        return parse_target(data, vocabulary=vocabulary, segments=segments, report=file.report, at=("target",))
+        return parse_target(data, vocabulary=vocabulary, names=names, report=file.report, at=("target",))
 
     return validate(file, CampaignSpec, context={"target": target}, name=file.name)
-
-
-def _segments(file: SpecFile, vocabulary: Vocabulary) -> tuple[dict[str, Segment], Collection[str]]:
-    """The segments without problems, and the names of all of them, so that a broken one is reported only once."""
-    for key in file.data.keys() - {"segments"}:
-        file.report((key,), f'unknown key "{key}"', did_you_mean(key, ["segments"]))
-    named = file.data.get("segments")
-    if not isinstance(named, dict):
-        if named is not None:
-            file.report(
-                ("segments",), f"segments wants keys and values, got {shown(named)}", "write name: [conditions]"
-            )
-        return {}, ()
-    found = {key: _segment(file, key, named, vocabulary) for key in named}
-    segments = {key: segment for key, segment in found.items() if segment is not None}
-    rest = dict(segments)
-    while circle := find_circle(rest):
-        path = " → ".join(circle)
-        file.report(("segments", circle[0]), f"the segments go round in a circle: {path}", "take one out of the other")
-        del rest[circle[0]]
-    return segments, tuple(named)
-
-
-def _segment(file: SpecFile, key: str, named: Mapping[str, object], vocabulary: Vocabulary) -> Segment | None:
-    at: Path_ = ("segments", key)
-    try:
-        name(key)
-    except Unreadable as error:
-        file.report(at, f"the segment {error.what}", error.cure)
-    conditions = parse_conditions(named[key], vocabulary=vocabulary, segments=tuple(named), report=file.report, at=at)
-    return None if conditions is None else Segment(key, conditions)

@@ -15,6 +15,7 @@ from typing import Generic, Literal, TypeVar
 from campanile.clock import Duration
 from campanile.errors import did_you_mean
 from campanile.spec.conditions import (
+    Around,
     Between,
     Bound,
     CalendarWindow,
@@ -32,7 +33,9 @@ from campanile.spec.conditions import (
     Length,
     Lifetime,
     Scalar,
+    Since,
     Starts,
+    Times,
     Window,
 )
 from campanile.spec.fields import Unreadable
@@ -40,6 +43,10 @@ from campanile.spec.vocabulary import WEEKDAYS, FieldType
 
 T = TypeVar("T")
 _NUMBER = r"-?\d+(?:\.\d+)?"
+_WORDS: Mapping[str, Literal["at least", "over", "at most", "under", "exactly", "not"]] = {
+    "at least": "at least", "over": "over", "at most": "at most", "under": "under", "exactly": "exactly", "not": "not",
+}  # fmt: skip
+_EDGES: Mapping[str, Literal["first", "last"]] = {"first": "first", "last": "last"}
 _LENGTH = r"\d{1,5}[hdwmy]"
 _DAYS = r"\d{1,5}[dwmy]"
 _DATE = r"\d{4}-\d{2}-\d{2}"
@@ -196,6 +203,10 @@ def _between(match: re.Match[str]) -> Comparison:
     return Between(low, high)
 
 
+def _times(match: re.Match[str]) -> Comparison:
+    return Times(_WORDS[match[1]], Decimal(match[2]), match[3])
+
+
 def _extreme(match: re.Match[str]) -> Comparison:
     percent = Decimal(match[2])
     if not 0 < percent <= 100:
@@ -237,6 +248,14 @@ def _calendar(match: re.Match[str]) -> Window:
     return CalendarWindow(units[match[2]], back=int(match[1] == "last"))
 
 
+def _since(match: re.Match[str]) -> Window:
+    return Since(_EDGES[match[1]], match[2])
+
+
+def _around(match: re.Match[str]) -> Window:
+    return Around(_duration(match[1]), "after" if match[2] == "after" else "before", _EDGES[match[3]], match[4])
+
+
 # --- the tables ------------------------------------------------------------------------------------------------------
 def _any_of(type_: FieldType) -> tuple[Form[Comparison], ...]:
     return (
@@ -252,6 +271,7 @@ _KNOWN: tuple[Form[Comparison], ...] = (
 _NUMBERS: tuple[Form[Comparison], ...] = (
     Form("a number", f"({_NUMBER})", lambda m: Is((Decimal(m[1]),))),
     Form("at least N | over N | at most N | under N", rf"(at least|over|at most|under) ({_NUMBER})", _bound),
+    Form("over K x METRIC (any of the six words)", rf"({'|'.join(_WORDS)}) ({_NUMBER}) ?[x×] ?([\w.]+)", _times),
     Form("exactly N", rf"exactly ({_NUMBER})", lambda m: Is((Decimal(m[1]),))),
     Form("not N", rf"not ({_NUMBER})", lambda m: IsNot((Decimal(m[1]),))),
     Form("A..B", rf"({_NUMBER})\.\.({_NUMBER})", _between),
@@ -283,14 +303,18 @@ def _not_true(match: re.Match[str]) -> Comparison:
     raise Unreadable("only true, false, known or unknown here", f'"{match[0]}" is none of them')
 
 
-_DATES: tuple[Form[Comparison], ...] = (
+#: Of these a yearly date takes all: they name days around today.
+_DAYS_AROUND: tuple[Form[Comparison], ...] = (
     Form("last 30d", f"last ({_DAYS})", lambda m: DaysAround(_shift(m[1], ahead=False), _TODAY)),
     Form("next 14d", f"next ({_DAYS})", lambda m: DaysAround(_TODAY, _shift(m[1], ahead=True))),
     Form("in 5d..9d", rf"in ({_DAYS})\.\.({_DAYS})", _ahead),
     Form("exactly 7d ahead", f"exactly ({_DAYS}) ahead", lambda m: _ahead_exactly(m[1])),
-    Form("over 90d ago", f"over ({_DAYS}) ago", lambda m: DaysAround(None, _shift(m[1], ahead=False, days_more=-1))),
     Form("today", "today", lambda _: DaysAround(_TODAY, _TODAY)),
     Form("last month | this month | next month", r"(last|this|next) month", lambda m: InMonth(_MONTHS[m[1]])),
+)
+_DATES: tuple[Form[Comparison], ...] = (
+    *_DAYS_AROUND,
+    Form("over 90d ago", f"over ({_DAYS}) ago", lambda m: DaysAround(None, _shift(m[1], ahead=False, days_more=-1))),
     Form("before DATE", f"before ({_DATE})", lambda m: DateSpan(None, _date(m[1]) - timedelta(days=1))),
     Form("after DATE", f"after ({_DATE})", lambda m: DateSpan(_date(m[1]) + timedelta(days=1), None)),
     Form("DATE..DATE", rf"({_DATE})\.\.({_DATE})", _date_range),
@@ -325,7 +349,7 @@ FORMS: Mapping[FieldType, tuple[Form[Comparison], ...]] = {
         Form("", ".*", _not_true),
     ),
     FieldType.DATE: _DATES,
-    FieldType.YEARLY: _KNOWN,
+    FieldType.YEARLY: (*_DAYS_AROUND, *_KNOWN),
     FieldType.LIST: (
         *_texts(FieldType.LIST),
         Form("all of A, B", r"all of (.+)", lambda m: HasAll(tuple(map(str, _split(m[1], FieldType.LIST))))),
@@ -339,6 +363,12 @@ WINDOWS: tuple[Form[Window], ...] = (
     Form("lifetime", "lifetime", lambda _: Lifetime()),
     Form("today | yesterday", "(today|yesterday)", lambda m: CalendarWindow("day", int(m[1] == "yesterday"))),
     Form("this month | last quarter | last year …", r"(this|last) (month|quarter|year)", _calendar),
+    Form("since last EVENT | since first EVENT", r"since (last|first) (\w+)", _since),
+    Form(
+        "14d after last EVENT | 30d before first EVENT …",
+        rf"({_LENGTH}) (after|before) (last|first) (\w+)",
+        _around,
+    ),
 )
 _NOUNS = {
     FieldType.NUMBER: "a number",

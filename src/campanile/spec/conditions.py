@@ -73,6 +73,15 @@ class Extreme:
 
 
 @dataclass(frozen=True)
+class Times:
+    """A number beside a multiple of another figure of the same customer: a field, or a metric."""
+
+    word: Literal["at least", "over", "at most", "under", "exactly", "not"]
+    factor: Decimal
+    name: str
+
+
+@dataclass(frozen=True)
 class Contains:
     """A text with this text anywhere inside, letter case kept."""
 
@@ -119,7 +128,19 @@ class InMonth:
 
 
 Comparison = (
-    Is | IsNot | HasAll | Known | Bound | Between | Extreme | Contains | Starts | DateSpan | DaysAround | InMonth
+    Is
+    | IsNot
+    | HasAll
+    | Known
+    | Bound
+    | Between
+    | Extreme
+    | Times
+    | Contains
+    | Starts
+    | DateSpan
+    | DaysAround
+    | InMonth
 )  # fmt: skip
 
 
@@ -145,7 +166,29 @@ class CalendarWindow:
     back: int  #: 0 this, 1 last
 
 
-Window = Lifetime | Length | DateSpan | CalendarWindow
+@dataclass(frozen=True)
+class Since:
+    """After the customer's first or last event of a kind, its own moment excluded, up to as_of; empty without one."""
+
+    edge: Literal["first", "last"]
+    event: str
+
+
+@dataclass(frozen=True)
+class Around:
+    """So long after the customer's first or last event of a kind, or before it; its own moment excluded.
+
+    A length after ends with its last moment, one before begins with its first: `30d after` is (t, t + 30d], `30d
+    before` is [t - 30d, t).
+    """
+
+    length: Duration
+    side: Literal["after", "before"]
+    edge: Literal["first", "last"]
+    event: str
+
+
+Window = Lifetime | Length | DateSpan | CalendarWindow | Since | Around
 
 
 # --- conditions ------------------------------------------------------------------------------------------------------
@@ -223,7 +266,15 @@ class NoneOf:
     conditions: tuple[Condition, ...]
 
 
-Condition = Fields | Happened | InSegment | All | AnyOf | NoneOf
+@dataclass(frozen=True)
+class AtLeastOf:
+    """So many hold at least."""
+
+    number: int
+    conditions: tuple[Condition, ...]
+
+
+Condition = Fields | Happened | InSegment | All | AnyOf | NoneOf | AtLeastOf
 
 
 # --- targets ---------------------------------------------------------------------------------------------------------
@@ -233,6 +284,15 @@ class Segment:
 
     name: str
     conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named figure of every customer, used like a field."""
+
+    name: str
+    use: EventUse
+    measure: Measure
 
 
 @dataclass(frozen=True)
@@ -254,19 +314,23 @@ class Keep:
 
 @dataclass(frozen=True)
 class Target:
-    """Whom a campaign is for: all of `who`, none of `except_`, out of the segment `from_`."""
+    """Whom a campaign is for: all of `who`, none of `except_`, out of the segment `from_`; the first of each `one_per`.
+
+    Then at most as many as `keep` says.
+    """
 
     who: tuple[Line, ...]
     except_: tuple[Line, ...] = ()
     from_: str | None = None
     keep: Keep | None = None
+    one_per: str | None = None
 
 
 def walk(conditions: Sequence[Condition]) -> Iterator[Condition]:
     """Every condition and those inside it, not following segments."""
     for condition in conditions:
         yield condition
-        if isinstance(condition, All | AnyOf | NoneOf):
+        if isinstance(condition, All | AnyOf | NoneOf | AtLeastOf):
             yield from walk(condition.conditions)
 
 
@@ -277,6 +341,15 @@ def segments_used(conditions: Sequence[Condition]) -> tuple[str, ...]:
     ('vip', 'mailable')
     """
     return tuple(dict.fromkeys(each.name for each in walk(conditions) if isinstance(each, InSegment)))
+
+
+def names_used(conditions: Sequence[Condition]) -> Iterator[str]:
+    """The names of the fields and metrics that the conditions compare, and that they compare with."""
+    for each in walk(conditions):
+        if isinstance(each, Fields):
+            yield from (test.field for test in each.tests)
+        tests = each.tests if isinstance(each, Fields) else (each,) if isinstance(each, Happened) else ()
+        yield from (test.comparison.name for test in tests if isinstance(test.comparison, Times))
 
 
 def segments_needed(target: Target, segments: Mapping[str, Segment]) -> frozenset[str]:
@@ -294,6 +367,18 @@ def segments_needed(target: Target, segments: Mapping[str, Segment]) -> frozense
             found.add(name)
             waiting += segments_used(segments[name].conditions)
     return frozenset(found)
+
+
+def metrics_needed(target: Target, segments: Mapping[str, Segment]) -> frozenset[str]:
+    """The names of fields and metrics that decide who is in a target, by its segments too.
+
+    >>> metrics_needed(Target((), keep=Keep(5, "spend")), {})
+    frozenset({'spend'})
+    """
+    conditions = [line.condition for line in (*target.who, *target.except_)]
+    conditions += [each for name in segments_needed(target, segments) for each in segments[name].conditions]
+    by = target.keep.by if target.keep else None
+    return frozenset((*names_used(conditions), *filter(None, [by])))
 
 
 def find_circle(segments: Mapping[str, Segment]) -> tuple[str, ...] | None:

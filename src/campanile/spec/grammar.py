@@ -6,9 +6,10 @@ Reads data that the strict loader gave: texts, numbers, true, false, lists and m
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from campanile.spec.conditions import Condition, Keep, Line, Target
+from campanile.spec.conditions import Condition, Keep, Line, Metric, Target
 from campanile.spec.flow import flow_text
 from campanile.spec.reading import (
     Node,
@@ -18,31 +19,49 @@ from campanile.spec.reading import (
     customer_field,
     read_conditions,
     read_items,
+    read_metric,
     segment_name,
 )
 from campanile.spec.vocabulary import FieldType, Vocabulary
 
-_TARGET_KEYS = ("from", "who", "except", "keep")
+_TARGET_KEYS = ("from", "who", "except", "one_per", "keep")
 _KEEP_KEYS = ("at_most", "by", "first")
 _First = Literal["highest", "lowest", "random"]
 
 
+@dataclass(frozen=True)
+class Names:
+    """What conditions may name beside the vocabulary: segments, and metrics with what they hold."""
+
+    segments: Collection[str] = ()
+    metrics: Mapping[str, FieldType] = field(default_factory=dict)
+
+
 def parse_target(
-    data: object, *, vocabulary: Vocabulary, segments: Collection[str], report: Report, at: Path_ = ()
+    data: object, *, vocabulary: Vocabulary, names: Names, report: Report, at: Path_ = ()
 ) -> Target | None:
     """The target that the data says; None when a problem was reported."""
-    reader = Reader(vocabulary, segments, report)
+    reader = Reader(vocabulary, names.segments, report, names.metrics)
     target = _target(reader, data, at)
     return None if reader.problems else target
 
 
 def parse_conditions(
-    data: object, *, vocabulary: Vocabulary, segments: Collection[str], report: Report, at: Path_ = ()
+    data: object, *, vocabulary: Vocabulary, names: Names, report: Report, at: Path_ = ()
 ) -> tuple[Condition, ...] | None:
     """The conditions of a list, all of which must hold; None when a problem was reported."""
-    reader = Reader(vocabulary, segments, report)
+    reader = Reader(vocabulary, names.segments, report, names.metrics)
     conditions = read_conditions(reader, data, at)
     return None if reader.problems else conditions
+
+
+def parse_metric(key: str, data: object, *, vocabulary: Vocabulary, report: Report, at: Path_ = ()) -> Metric | None:
+    """The metric of that name; None when a problem was reported."""
+    reader = Reader(vocabulary, (), report)
+    if key in vocabulary.fields:
+        reader.problem(at, f'"{key}" is a field of the customer already', "give the metric another name")
+    metric = read_metric(reader, key, data, at)
+    return None if reader.problems else metric
 
 
 def _target(reader: Reader, data: object, at: Path_) -> Target | None:
@@ -57,12 +76,20 @@ def _target(reader: Reader, data: object, at: Path_) -> Target | None:
         _lines(reader, data, "except", at),
         segment_name(reader, data["from"], (*at, "from")) if "from" in data else None,
         _keep(reader, data["keep"], (*at, "keep")) if "keep" in data else None,
+        _one_per(reader, data["one_per"], (*at, "one_per")) if "one_per" in data else None,
     )
 
 
 def _lines(reader: Reader, data: Node, key: str, at: Path_) -> tuple[Line, ...]:
     found = read_items(reader, data[key], (*at, key)) if key in data else []
     return tuple(Line(condition, flow_text(item)) for condition, item in found)
+
+
+def _one_per(reader: Reader, field: object, at: Path_) -> str | None:
+    type_ = customer_field(reader, field, at)
+    if type_ and type_ is not FieldType.TEXT:
+        reader.problem(at, f"one_per wants a field with text, {field} is {type_}", "name household, or the like")
+    return str(field)
 
 
 def _keep(reader: Reader, data: object, at: Path_) -> Keep | None:

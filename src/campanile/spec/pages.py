@@ -44,8 +44,25 @@ without one, there is at least one event |
 | `{did_not: EVENT, where: {…}, in: window}` | there is no such event |
 | `{segment: NAME}` | the customer is in the segment |
 | `{all: […]}` `{any: […]}` `{none: […]}` | all, at least one, or none of the conditions hold |
+| `{at_least: K, of: […]}` | at least so many of the conditions hold |
 
 A comparison with an unknown value is false, in both directions; only `unknown` is true of it."""
+
+
+_METRICS = """\
+A metric is a figure of a customer that is named once, under `metrics:` in segments.yaml, and then read like a field, \
+or multiplied:
+
+```yaml
+metrics:
+  spend_90d: {of: order, in: 90d, take: sum amount}
+  spend_prev_90d: {of: order, in: 180d..90d, take: sum amount}
+segments:
+  falling: [{spend_90d: under 0.5 x spend_prev_90d}]
+```
+
+`of` names the event, `take` the measure; `where` and `in` are those of a condition. `K x NAME` multiplies a metric or \
+a field of the same customer."""
 
 
 def model_page(kind: str, model: type[BaseModel], schema: Schema) -> str:
@@ -58,7 +75,8 @@ def model_page(kind: str, model: type[BaseModel], schema: Schema) -> str:
             parts += [f"## {heading}\n\n{_meaning(part)}" if heading else "", _table(part, part_schema)]
     if kind == "campaign":
         parts.append(
-            "## target\n\nThe keys `from`, `who`, `except` and `keep`; see [segments and conditions](segments.md)."
+            "## target\n\n"
+            "The keys `from`, `who`, `except`, `one_per` and `keep`; see [segments and conditions](segments.md)."
         )
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -167,6 +185,7 @@ def conditions_page(meaning: str, vocabulary: Vocabulary) -> str:
                 "## Measures\n\n"
                 + ", ".join(f"`{name}{' FIELD' if kind.field == 'must' else ''}`" for name, kind in MEASURES.items())
                 + ".",
+                "## Metrics\n\n" + _METRICS,
                 "## Customer fields\n\n" + table(("type", "fields"), _by_type(vocabulary.fields)),
                 "## Events\n\n" + table(("event", "fields"), _events(vocabulary)),
             ]

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from campanile.errors import CampanileError, ProblemsError, UsageError, did_you_mean
 from campanile.money import Currency
 from campanile.spec.campaign import CampaignSpec
-from campanile.spec.conditions import Segment
+from campanile.spec.conditions import Metric, Segment
 from campanile.spec.experiment import ExperimentSpec
 from campanile.spec.settings import ProjectSettings
 
@@ -24,6 +24,7 @@ class Project:
     campaigns: Mapping[str, CampaignSpec]
     experiments: Mapping[str, ExperimentSpec]
     segments: Mapping[str, Segment]
+    metrics: Mapping[str, Metric]
     home: Path
 
     def campaign(self, name: str) -> CampaignSpec:

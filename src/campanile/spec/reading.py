@@ -6,7 +6,7 @@ Never raises for what a marketer wrote: what cannot be read is reported with its
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from campanile.errors import did_you_mean
@@ -14,6 +14,8 @@ from campanile.spec.comparisons import parse_comparison, parse_window
 from campanile.spec.conditions import (
     All,
     AnyOf,
+    Around,
+    AtLeastOf,
     Condition,
     EventUse,
     Extreme,
@@ -24,7 +26,10 @@ from campanile.spec.conditions import (
     Is,
     Lifetime,
     Measure,
+    Metric,
     NoneOf,
+    Since,
+    Times,
     Window,
 )
 from campanile.spec.fields import Unreadable
@@ -48,6 +53,7 @@ class Reader:
     vocabulary: Vocabulary
     segments: Collection[str]
     report: Report
+    metrics: Mapping[str, FieldType] = field(default_factory=dict)
     problems: int = 0
 
     def problem(self, at: Path_, what: str, cure: str = "") -> None:
@@ -102,10 +108,11 @@ def _fields(reader: Reader, data: Node, at: Path_) -> Condition | None:
 
 
 def customer_field(reader: Reader, name: object, at: Path_) -> FieldType | None:
-    """The type of a field of a customer; None after reporting that there is none."""
-    type_ = reader.vocabulary.fields.get(str(name))
+    """The type of a field of a customer or of a metric; None after reporting that there is none."""
+    type_ = reader.vocabulary.fields.get(str(name)) or reader.metrics.get(str(name))
     if type_ is None:
-        cure = did_you_mean(str(name), reader.vocabulary.fields) or f"{_FIELDS_OR}{', '.join(CONDITION_FORMS)}"
+        known = (*reader.vocabulary.fields, *reader.metrics)
+        cure = did_you_mean(str(name), known) or f"{_FIELDS_OR}{', '.join(CONDITION_FORMS)}"
         reader.problem(at, f'no field "{name}"', cure)
     return type_
 
@@ -115,7 +122,16 @@ def _test(reader: Reader, type_: FieldType | None, at: Path_, value: object) -> 
     if type_ is None:
         return None
     comparison = reader.read(lambda: parse_comparison(value, type_), at)
+    if isinstance(comparison, Times):
+        _own_figure(reader, comparison.name, at)
     return FieldTest(str(at[-1]), type_, comparison) if comparison else None
+
+
+def _own_figure(reader: Reader, name: str, at: Path_) -> None:
+    """Reports when a figure cannot be multiplied."""
+    type_ = customer_field(reader, name, at)
+    if type_ and not type_.is_number:
+        reader.problem(at, f'"{name}" is {type_}, not a number', "name a field or a metric that holds numbers")
 
 
 def _present(tests: Iterable[FieldTest | None]) -> tuple[FieldTest, ...]:
@@ -180,7 +196,10 @@ def _event_use(reader: Reader, data: Node, name: str, event: EventType | None, a
 def _window(reader: Reader, data: Node, at: Path_) -> Window:
     if "in" not in data:
         return Lifetime()
-    return reader.read(lambda: parse_window(data["in"]), (*at, "in")) or Lifetime()
+    window = reader.read(lambda: parse_window(data["in"]), (*at, "in")) or Lifetime()
+    if isinstance(window, Since | Around):
+        _event(reader, window.event, (*at, "in"))
+    return window
 
 
 def _where(reader: Reader, data: object, name: str, event: EventType | None, at: Path_) -> tuple[FieldTest, ...]:
@@ -201,6 +220,8 @@ def _event_test(reader: Reader, name: str, event: EventType, at: Path_, value: o
     test = _test(reader, type_, at, value)
     if test and isinstance(test.comparison, Extreme):
         reader.problem(at, f'"{value}" ranks customers, not events', "use it on a field or a measure")
+    if test and isinstance(test.comparison, Times):
+        reader.problem(at, f'"{value}" compares customers, not events', "use it on a field or a measure")
     return test
 
 
@@ -227,6 +248,22 @@ def _combination(
     return read
 
 
+def _at_least_of(reader: Reader, data: Node, at: Path_) -> Condition | None:
+    reader.only(data, ("at_least", "of"), "at_least", at)
+    conditions = read_conditions(reader, data["of"], (*at, "of")) if "of" in data else ()
+    number = data.get("at_least")
+    if "of" not in data or "at_least" not in data:
+        reader.problem(at, "at_least and of belong together", "write {at_least: 2, of: [condition, …]}")
+    elif isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        reader.problem((*at, "at_least"), f'cannot read "{number}" for a number of conditions', "write 1, 2 …")
+    elif isinstance(data["of"], list) and number > len(data["of"]):
+        what = f"{number} of {len(data['of'])} conditions can never hold"
+        reader.problem((*at, "at_least"), what, f"write at most {len(data['of'])}")
+    else:
+        return AtLeastOf(number, conditions)
+    return None
+
+
 def _alone(reader: Reader, data: Node, word: str, at: Path_) -> None:
     for key in data:
         if key != word:
@@ -240,4 +277,24 @@ CONDITION_FORMS: Mapping[str, Callable[[Reader, Node, Path_], Condition | None]]
     "all": _combination("all", All),
     "any": _combination("any", AnyOf),
     "none": _combination("none", NoneOf),
+    "at_least": _at_least_of,
+    "of": _at_least_of,
 }
+
+
+# --- metrics ---------------------------------------------------------------------------------------------------------
+_METRIC_KEYS = ("of", "where", "in", "take")
+
+
+def read_metric(reader: Reader, name: str, data: object, at: Path_) -> Metric | None:
+    """The metric that the data says; None when a problem was reported."""
+    if not isinstance(data, Mapping) or not {"of", "take"} <= data.keys():
+        reader.problem(at, "a metric says of which event it takes what", "write {of: EVENT, in: 90d, take: sum amount}")
+        return None
+    reader.only(data, _METRIC_KEYS, "a metric", at)
+    event_name, event = _event(reader, data["of"], (*at, "of"))
+    use = _event_use(reader, data, event_name, event, at)
+    if event is None:
+        return None
+    measure = reader.read(lambda: parse_measure(str(data["take"]), event_name, event), (*at, "take"))
+    return Metric(name, use, measure) if measure else None

@@ -30,7 +30,7 @@ FOLDER = Path(__file__).parent / "schemas"
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _COMPARISON: Schema = {"type": ["string", "number", "boolean", "array"]}
-_SEGMENTS_MEANING = "segments.yaml: named sets of customers."
+_SEGMENTS_MEANING = "segments.yaml: named sets of customers, and named figures."
 
 
 def json_schemas() -> dict[str, Schema]:
@@ -45,8 +45,15 @@ def json_schemas() -> dict[str, Schema]:
         "description": _SEGMENTS_MEANING,
         "type": "object",
         "additionalProperties": False,
-        "properties": {"segments": {**listed, "description": "Conditions by name; all of a list must hold."}},
-        "$defs": {name: conditions[name] for name in ("Conditions", "Condition")},
+        "properties": {
+            "segments": {**listed, "description": "Conditions by name; all of a list must hold."},
+            "metrics": {
+                "type": "object",
+                "additionalProperties": {"$ref": "#/$defs/Metric"},
+                "description": "Figures of a customer by name, used like fields.",
+            },
+        },
+        "$defs": {name: conditions[name] for name in ("Conditions", "Condition", "Metric")},
     }
     return {kind: {"$schema": _DIALECT, **_for_editors(schema)} for kind, schema in schemas.items()}
 
@@ -87,6 +94,8 @@ def _conditions(vocabulary: Vocabulary) -> dict[str, Schema]:
         "in": {"type": "string", "description": "The window in which events count, as in 90d."},
         "segment": {"type": "string", "description": "A set from segments.yaml."},
         **{key: {**listed, "description": f"{key.capitalize()} of these hold."} for key in ("all", "any", "none")},
+        "at_least": {"type": "integer", "minimum": 1, "description": "So many of the conditions under `of` hold."},
+        "of": {**listed, "description": "The conditions of which `at_least` so many hold."},
         **{name: {**_COMPARISON, "description": "Measure of the events."} for name in MEASURES},
     }
     fields = {
@@ -97,12 +106,23 @@ def _conditions(vocabulary: Vocabulary) -> dict[str, Schema]:
         "minProperties": 1,
         "properties": {**fields, **forms},
         "patternProperties": {f"^({measure}) ": _COMPARISON},
-        "additionalProperties": False,
+        "additionalProperties": {**_COMPARISON, "description": "Metric of segments.yaml."},
     }
     return {
         "Target": _target(listed),
         "Conditions": {"type": "array", "items": {"$ref": "#/$defs/Condition"}},
         "Condition": condition,
+        "Metric": {
+            "type": "object",
+            "properties": {
+                "of": {**events, "description": "The event of which something is taken."},
+                "where": forms["where"],
+                "in": forms["in"],
+                "take": {"type": "string", "description": "The measure, as in sum amount."},
+            },
+            "required": ["of", "take"],
+            "additionalProperties": False,
+        },
     }
 
 
@@ -119,6 +139,7 @@ def _target(listed: Schema) -> Schema:
             "from": {"type": "string", "description": "The segment to start from."},
             "who": {**listed, "description": "All of these hold."},
             "except": {**listed, "description": "None of these holds."},
+            "one_per": {"type": "string", "description": "A field: of the customers with one value only the first."},
             "keep": {
                 "type": "object",
                 "properties": keep,
