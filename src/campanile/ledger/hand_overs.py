@@ -225,15 +225,17 @@ class _Gate:
         """Reads who has been suppressed meanwhile, and which messages are still ours."""
         keys = {address_key(message.channel, message.address) for message in wanted}
         table = tables.suppression.c
-        rows = connection.execute(select(table.channel, table.address).where(table.address.in_(keys)))
-        self.suppressed = {(channel, address) for channel, address in rows}
+        channels = {message.channel for message in wanted}
+        listed = select(table.channel, table.address).where(table.channel.in_(channels), table.address.in_(keys))
+        self.suppressed = {(channel, address) for channel, address in connection.execute(listed)}
         column = tables.message.c
-        claimed = select(column.message_id, column.attempts).where(
-            column.message_id.in_([message.message_id for message in wanted]),
-            column.plan_id == self.plan_id,
-            column.state == MessageState.CLAIMED.value,
+        # Only the key in SQL: with plan and state beside it SQLite walks the whole queue of the plan instead.
+        query = select(column.message_id, column.plan_id, column.state, column.attempts).where(
+            column.message_id.in_([message.message_id for message in wanted])
         )
-        self.attempts = {row.message_id: row.attempts for row in connection.execute(claimed)}
+        mine = (self.plan_id, MessageState.CLAIMED.value)
+        rows = connection.execute(query)
+        self.attempts = {row.message_id: row.attempts for row in rows if (row.plan_id, row.state) == mine}
 
     def verdict(self, message: PlannedMessage) -> tuple[MessageState, str] | None:
         """The state and reason that keep the message from going out; None when it may."""
