@@ -48,5 +48,5 @@ lock: ## renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --all-extras --python-version 3.11 --python-platform linux --generate-hashes \
 	    --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
-clean: ## remove what the product and its tools have made
-	rm -rf runs site build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## remove what tests, docs, benchmarks and rehearsals have made; the shop's own runs/ stays
+	rm -rf runs/rehearsal runs/bench site build .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -58,10 +58,10 @@ async def import_files() -> int:
 async def profile() -> int:
     """How many customers have a profile. Stages and scores become an artifact."""
     report = await asyncio.to_thread(_profile)
-    get_run_logger().info("%s", report.text())
+    get_run_logger().info("%s", report.text(project().zone))
     await acreate_markdown_artifact(
         key="profile",
-        markdown=as_markdown(report.text()),
+        markdown=as_markdown(report.text(project().zone)),
         description="Customers by stage and score",
     )
     return report.customers

@@ -121,7 +121,7 @@ def _report(shop: Project, campaign: str, *, stopped: bool) -> RunReport:
 
 async def _account(report: RunReport) -> dict[str, int]:
     """The messages by state, after they became artifacts."""
-    name, account, text = report.status["campaign"], report.status, report.text()
+    name, account, text = report.status["campaign"], report.status, report.text(project().zone)
     get_run_logger().info("%s", text)
     counts = {key: value for key, value in account.items() if isinstance(value, int) and key != "contract"}
     await acreate_markdown_artifact(

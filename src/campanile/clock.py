@@ -99,6 +99,15 @@ def local_moment(day: date, at: time, where: ZoneInfo) -> datetime:
     return datetime.combine(day, at, tzinfo=where).astimezone(UTC)
 
 
+def words(moment: datetime, where: ZoneInfo) -> str:
+    """A moment for people, on the clock of a place.
+
+    >>> words(datetime(2026, 3, 5, 2, 30, tzinfo=UTC), ZoneInfo("Asia/Shanghai"))
+    '2026-03-05 10:30 (Asia/Shanghai)'
+    """
+    return f"{moment.astimezone(where):%Y-%m-%d %H:%M} ({where.key})"
+
+
 def iso(moment: datetime) -> str:
     """ISO 8601 with offset, to the second."""
     return moment.astimezone(UTC).isoformat(timespec="seconds")

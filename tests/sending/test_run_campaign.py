@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -28,6 +29,8 @@ from campanile.spec.project import Project, load_project
 from support.plans import NOW, message_id, planned, several
 from support.sent_project import write_plan, write_project
 from support.smtp_sink import Sink, SinkSettings, running_sink, wait_until
+
+ZONE = ZoneInfo("Asia/Shanghai")
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ class TestSend:
             "mode": "send", "stopped": False, "next_due": None,
         }  # fmt: skip
         assert mails(project) == {message_id("winback", n) for n in range(25)}
-        assert "25  accepted" in report.text()
+        assert "25  accepted" in report.text(ZONE)
 
     def test_the_mail_is_the_campaigns_own(self, project: Project) -> None:
         write_plan(project, [planned(1, variables={"name": "Ana"})])
@@ -92,7 +95,7 @@ class TestSend:
         report = send(project)
         assert (report.status["accepted"], report.status["due"], report.status["state"]) == (1, 1, "sending")
         assert report.next_due == later
-        assert "next due 2026-03-05T04:30:00+00:00; run again from then on" in report.text()
+        assert "next due 2026-03-05 12:30 (Asia/Shanghai); run again from then on" in report.text(ZONE)
         assert send(project, now=later).status["state"] == "sent"
 
     def test_before_the_first_moment_nothing_begins(self, project: Project) -> None:
@@ -136,7 +139,7 @@ class TestDryRun:
         assert sum(report.would.values()) == report.status["planned"]
         assert report.status["due"] == 9
         assert not project.outbox_dir.exists()
-        assert "nothing was handed over" in report.text()
+        assert "nothing was handed over" in report.text(ZONE)
         with Ledger.open(project.ledger_path) as ledger:
             assert ledger.registration("winback", "1") is None
             assert not ledger.begun(plan.plan_id)
@@ -285,7 +288,7 @@ class TestSignals:
             taken = len(sink.taken)
             assert report.status["accepted"] == taken
             assert 20 <= taken < 100
-            assert "stopped; run again to go on" in report.text()
+            assert "stopped; run again to go on" in report.text(ZONE)
             assert not send(project).stopped
             assert len(sink.recipients()) == len(set(sink.recipients())) == 160
 

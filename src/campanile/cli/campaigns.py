@@ -93,7 +93,7 @@ def run_command(campaign: str, root: Path, home: Path | None, mode: str, at: str
     if as_json:
         print_json(report.to_json())
     else:
-        click.echo(report.text())
+        click.echo(report.text(project.zone))
     if report.stopped:
         raise SystemExit(1)
 

@@ -46,4 +46,4 @@ def profile_command(root: Path, home: Path | None, as_of: str | None, as_json: b
     if as_json:
         print_json(report.to_json())
     else:
-        click.echo(report.text())
+        click.echo(report.text(project.zone))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -61,11 +61,12 @@ _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
 class CustomerDatabase:
     """An open customer database. Use as a context manager; one process at a time may write."""
 
-    def __init__(self, backend: Backend, path: Path, *, read_only: bool) -> None:
+    def __init__(self, backend: Backend, path: Path, *, read_only: bool, mapped: Collection[str] = ()) -> None:
         #: Ibis on DuckDB.
         self.ibis = backend
         self.path = path
         self.read_only = read_only
+        self._mapped = frozenset(mapped)
         self._own = (backend.current_catalog, PRODUCT)
 
     @classmethod
@@ -79,7 +80,8 @@ class CustomerDatabase:
         if read_only and not path.exists():
             raise CampanileError("there is no customer database yet", "run campanile import first")
         path.parent.mkdir(parents=True, exist_ok=True)
-        database = cls(engine.connect(path, read_only=read_only), path, read_only=read_only)
+        mapped = project.settings.imports
+        database = cls(engine.connect(path, read_only=read_only), path, read_only=read_only, mapped=mapped)
         if not read_only:
             database._make_own_tables()
         return database
@@ -114,7 +116,9 @@ class CustomerDatabase:
         if name not in table_names():
             raise CampanileError(f'there is no kind of event "{name}"', did_you_mean(name, table_names()))
         if name not in self.tables():
-            cure = f"add to campanile.yaml and run campanile import:\n{mapping_example(name)}"
+            cure = "run campanile import"
+            if name not in self._mapped:
+                cure = f"add to campanile.yaml and run campanile import:\n{mapping_example(name)}"
             raise CampanileError(f'the customer database has no table "{name}"', cure)
         return self.ibis.table(name)
 

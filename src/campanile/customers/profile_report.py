@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from campanile import clock
 
@@ -49,9 +50,9 @@ class ProfileReport:
         """The report as plain data."""
         return asdict(self) | {"as_of": clock.iso(self.as_of), "warnings": list(self.warnings), "contract": 1}
 
-    def text(self) -> str:
-        """The report for people."""
-        lines = [f"{self.customers:,} customers as of {clock.iso(self.as_of)}, {self.buyers:,} have bought"]
+    def text(self, zone: ZoneInfo) -> str:
+        """The report for people, on the clock of a place."""
+        lines = [f"{self.customers:,} customers as of {clock.words(self.as_of, zone)}, {self.buyers:,} have bought"]
         lines += [f"stages: {_listed(self.stages)}", f"  {self.stage_cuts}"]
         lines += _table("bought in the 90 days after", self.stage_rates, falls=True)
         lines.append(f"segments: {_listed(self.segments)}")
@@ -70,7 +71,7 @@ def _table(title: str, rates: Sequence[Rate], *, falls: bool) -> list[str]:
     if not rates:
         return []
     shares = [rate.share for rate in rates]
-    lines = [f"  {title}: " + ", ".join(f"{rate.level} {rate.share:.1%}" for rate in rates)]
+    lines = [f"  {title}: " + ", ".join(f"{rate.level}: {rate.share:.1%}" for rate in rates)]
     if shares != sorted(shares, reverse=falls):
         lines.append(f"  warning: this should {'fall' if falls else 'rise'} from step to step; look at the cut points")
     return lines

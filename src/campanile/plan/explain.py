@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from campanile import clock
 from campanile.money import Currency
 from campanile.plan.types import Left, Load, Plan, Strength
 
 
 def explain(plan: Plan, zone: ZoneInfo) -> str:
     """The plan as text: who is left and who is not, the arms, what they can show, what it costs, what to weigh."""
-    head = f"{plan.campaign}, wave {plan.wave}, as of {plan.as_of.astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})"
+    head = f"{plan.campaign}, wave {plan.wave}, as of {clock.words(plan.as_of, zone)}"
     parts = [
         head,
         _waterfall(plan.waterfall),

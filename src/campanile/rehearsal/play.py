@@ -174,7 +174,7 @@ class _Stage:
             self.tell(_indented(report.text()))
             with self._act("Profile"):
                 profile = refresh_profile(self.project, database, self.as_of)
-            self.tell(_indented(profile.text()))
+            self.tell(_indented(profile.text(self.project.zone)))
 
     def plan(self) -> Plan:
         """Plans the campaign and tells the plan."""

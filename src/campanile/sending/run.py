@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo
 
 from campanile import clock
 from campanile.channels import Channel, open_channel
@@ -59,17 +60,27 @@ class RunReport:
         run["next_due"] = None if self.next_due is None else clock.iso(self.next_due)
         return {**self.status, **run}
 
-    def text(self) -> str:
-        """The run for people."""
+    def text(self, zone: ZoneInfo) -> str:
+        """The run for people, on the clock of a place."""
         lines = [status_text(self.status)]
         if self.would is not None:
-            fates = ", ".join(f"{count:,} {fate}" for fate, count in self.would.items() if count) or "nothing"
-            lines.append(f"dry run: would go out {fates}; nothing was handed over")
+            fates = ", ".join(f"{count:,} {_WOULD[fate]}" for fate, count in self.would.items() if count)
+            lines.append(f"dry run, nothing was handed over; now {fates or 'nothing would go out: none is waiting'}")
         if self.stopped:
             lines.append("stopped; run again to go on, nobody is written to twice")
         elif self.next_due is not None and self.mode == "send":
-            lines.append(f"next due {clock.iso(self.next_due)}; run again from then on")
+            lines.append(f"next due {clock.words(self.next_due, zone)}; run again from then on")
         return "\n".join(lines)
+
+
+#: What a dry run says of messages, by what would become of them.
+_WOULD = {
+    "now": "would go out",
+    "later": "would wait for their moment",
+    "held": "would wait for quiet hours to end",
+    "suppressed": "would be left out as suppressed",
+    "expired": "would expire, too late to go out",
+}
 
 
 @dataclass(frozen=True)
