@@ -19,11 +19,11 @@ def commands_page() -> str:
         "# Command line",
         "Exit codes: 0 done, 1 found problems, 2 wrong use. `--json` prints one document and nothing else.",
     ]
-    context = click.Context(cli, info_name="campanile")
+    context = cli.make_context("campanile", [], resilient_parsing=True)
     for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None
-        with click.Context(command, info_name=f"campanile {name}", parent=None, terminal_width=100) as child:
+        with click.Context(command, info_name=name, parent=context, terminal_width=100) as child:
             parts.append(f"## campanile {name}\n\n```text\n{command.get_help(child)}\n```")
     return "\n\n".join(parts) + "\n"
 
