@@ -33,6 +33,7 @@ from campanile.audience.reach import (
 from campanile.clock import iso
 from campanile.customers.database import SUPPRESSED
 from campanile.customers.engine import arm_number
+from campanile.errors import CampanileError
 from campanile.spec.conditions import InSegment, NoneOf, Target
 from campanile.spec.project import Project
 from campanile.spec.vocabulary import FieldType
@@ -40,6 +41,7 @@ from campanile.spec.vocabulary import FieldType
 if TYPE_CHECKING:
     from campanile.customers.database import CustomerDatabase
 
+_KEEPS = "_keeps "
 _ONE_PER, _SAME_ADDRESS, _KEEP = "one_per", "same address", "keep"
 
 
@@ -54,6 +56,16 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Word:
+    """What one line of the waterfall says of one customer; `keeps` is None where it has no word."""
+
+    line: str
+    text: str
+    keeps: bool | None
+    decides: bool  #: whether it is the line that left the customer out
+
+
+@dataclass(frozen=True)
 class Audience:
     """Who is eligible, and why everybody else is not; lazy until counted or written.
 
@@ -61,15 +73,42 @@ class Audience:
         eligible: customer_id and all columns of the customers.
         everyone: Every customer of the base once: customer_id, and `line`, NULL for the eligible.
         lines: The lines of the waterfall in their order, each with its text.
+        judged: Every customer of the base once: customer_id, and for each line whether it keeps them, as `_keeps LINE`.
     """
 
     eligible: ir.Table
     everyone: ir.Table
     lines: Mapping[str, str]
+    judged: ir.Table
+
+    def sql(self) -> str:
+        """The SQL that finds the eligible."""
+        return str(ibis.to_sql(self.eligible.select("customer_id"), dialect="duckdb"))
 
     def excluded(self) -> ir.Table:
         """Everybody who is left out, once: customer_id and the line that did it."""
         return self.everyone.filter(self.everyone["line"].notnull())
+
+    def explain(self, customer_id: str) -> tuple[Word, ...]:
+        """What each line says of one customer, in the order of the waterfall.
+
+        Every line of the target and of the medium is asked, also after one has left the customer out. Lines that rank
+        those who are left have no word about somebody who is not.
+
+        Raises:
+            CampanileError: There is no such customer.
+        """
+        found = self.everyone.filter(self.everyone["customer_id"] == customer_id).to_pyarrow().to_pylist()
+        if not found:
+            raise CampanileError(f'no customer "{customer_id}"', "give an id as the customer database has it")
+        verdicts = self.judged.filter(self.judged["customer_id"] == customer_id).to_pyarrow().to_pylist()[0]
+        lost, gone, words = found[0]["line"], False, []
+        for line, text in self.lines.items():
+            name = f"{_KEEPS}{line}"
+            keeps = verdicts.get(name, None if gone else line != lost)
+            gone = gone or line == lost
+            words.append(Word(line, text, keeps, decides=line == lost))
+        return tuple(words)
 
     def waterfall(self) -> tuple[Step, ...]:
         """What every line left and lost, counted in one query on first use."""
@@ -103,7 +142,7 @@ class _Rule:
     @property
     def verdict(self) -> str:
         """The column that holds its verdict."""
-        return f"_keeps {self.line}"
+        return f"{_KEEPS}{self.line}"
 
 
 def select(
@@ -134,7 +173,7 @@ def select(
         lost, left = everyone.filter(everyone["line"].notnull()), ranked.select("customer_id", line=ranked["_line"])
         everyone = ibis.union(lost, left)
     eligible = customers.semi_join(ranked.filter(ranked["_line"].isnull()), "customer_id")
-    return Audience(eligible, everyone, {rule.line: rule.text for rule in rules} | ranking.lines)
+    return Audience(eligible, everyone, {rule.line: rule.text for rule in rules} | ranking.lines, judged)
 
 
 def _target_rules(target: Target, aggregates: Aggregates) -> Iterator[_Rule]:

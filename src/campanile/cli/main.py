@@ -13,10 +13,12 @@ from campanile.errors import CampanileError
 
 #: Command → (module below campanile.cli, what it does). The order is the order of work.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("start", "Make an empty shop in a folder."),
     "check": ("specs", "Check every campaign, experiment and template; print all problems."),
     "schema": ("specs", "Print or write the JSON Schemas that editors complete from."),
     "import": ("shop", "Import the shop's files into the customer database."),
     "profile": ("shop", "Refresh RFM, life-cycle stage and reachability."),
+    "audience": ("audience", "Show whom a target means, and line by line why."),
     "plan": ("campaigns", "Select, split and freeze a campaign; explain it before anything is sent."),
     "preview": ("campaigns", "Render a campaign's messages for sampled customers."),
     "run": ("campaigns", "Send the frozen plan, or show what would be sent."),

@@ -10,21 +10,26 @@ from campanile.cli.options import json_option, moment, open_project, print_json,
 
 
 @click.command("import")
-@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@click.argument("tables", nargs=-1, metavar="[TABLE]...|FOLDER")
 @project_options
 @json_option
 def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
     """Import the shop's files into the customer database: all that are mapped, or only the named tables.
 
-    The mapping stands in campanile.yaml under `import`. Importing the same file twice changes nothing.
+    The mapping stands in campanile.yaml under `import`. A FOLDER needs none: its .csv and .parquet files are named
+    after tables, and their columns after fields. Importing the same file twice changes nothing.
     Rows that cannot be read are kept in runs/rejects, each with its reason.
     """
     project = open_project(root, home)
+    folder = Path(tables[0]) if len(tables) == 1 and Path(tables[0]).is_dir() else None
     from campanile.customers.database import CustomerDatabase
-    from campanile.customers.importing import import_tables
+    from campanile.customers.importing import import_folder, import_tables
 
     with CustomerDatabase.open(project) as database, progress("reading files", quiet=as_json) as tell:
-        report = import_tables(project, database, only=tables, progress=tell)
+        if folder:
+            report = import_folder(project, database, folder, progress=tell)
+        else:
+            report = import_tables(project, database, only=tables, progress=tell)
     if as_json:
         print_json({"contract": 1, "tables": report.rows(), "rejected": report.rejected})
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ from campanile.customers.tables import (
 )
 from campanile.customers.zones import naive
 from campanile.errors import CampanileError, did_you_mean
+from campanile.spec.mapping import TableMapping
 from campanile.spec.project import Project
 
 if TYPE_CHECKING:
@@ -61,12 +62,15 @@ _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
 class CustomerDatabase:
     """An open customer database. Use as a context manager; one process at a time may write."""
 
-    def __init__(self, backend: Backend, path: Path, *, read_only: bool, mapped: Collection[str] = ()) -> None:
+    def __init__(
+        self, backend: Backend, path: Path, *, read_only: bool, mapped: Mapping[str, TableMapping] | None = None
+    ) -> None:
         #: Ibis on DuckDB.
         self.ibis = backend
         self.path = path
         self.read_only = read_only
-        self._mapped = frozenset(mapped)
+        self._mapped = frozenset(mapped or ())
+        self._all_orders = not (mapped and ORDER in mapped and mapped[ORDER].rows)
         self._own = (backend.current_catalog, PRODUCT)
 
     @classmethod
@@ -123,7 +127,7 @@ class CustomerDatabase:
         return self.ibis.table(name)
 
     def customers(self, as_of: datetime) -> ir.Table:
-        """One row per customer: imported fields and the profile as of that moment; imported values win.
+        """One row per customer: imported fields and the profile as of that moment; an imported column wins.
 
         Raises:
             CampanileError: No customers were imported, or the profile is of another moment.
@@ -138,7 +142,7 @@ class CustomerDatabase:
         computed = [column for column in profile.columns if column != "customer_id"]
         return joined.select(
             *(customers[column] for column in customers.columns if column not in computed),
-            **{column: _override(customers, profile, column) for column in computed},
+            **{column: customers[column] if column in customers.columns else profile[column] for column in computed},
         )
 
     def events(self, kind: str, as_of: datetime) -> ir.Table:
@@ -155,7 +159,8 @@ class CustomerDatabase:
         if kind == ORDER:
             return self._valid(rows, as_of).drop("net")
         if kind == BOUGHT and ORDER in self.tables():
-            return valid_lines(rows, self._valid(before(self.table(ORDER), as_of), as_of))
+            orders = before(self.table(ORDER), as_of)
+            return valid_lines(rows, orders, self._valid(orders, as_of), all_known=self._all_orders)
         return rows
 
     def net_orders(self, as_of: datetime) -> ir.Table:
@@ -237,9 +242,3 @@ class CustomerDatabase:
             self.append_own(IMPORTS, ibis.memtable(rows, schema=ibis.schema(_OWN[IMPORTS])))
         if any(report.new or report.updated for report in reports):
             self.note_profile(())
-
-
-def _override(customers: ir.Table, profile: ir.Table, column: str) -> ir.Value:
-    if column not in customers.columns:
-        return profile[column]
-    return ibis.coalesce(customers[column], profile[column])

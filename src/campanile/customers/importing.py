@@ -15,6 +15,7 @@ from ibis.backends.duckdb import Backend
 
 from campanile import clock
 from campanile.customers import engine, rejects
+from campanile.customers.canonical import canonical_imports
 from campanile.customers.cells import Setting
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.import_report import ImportReport, TableReport
@@ -52,16 +53,45 @@ def import_tables(
         ProblemsError: Every missing file and column; nothing was read.
         CampanileError: Nothing is mapped, a table of `only` is not, or the database is open read-only.
     """
+    derives = not only or ORDER in only or BOUGHT in only
+    return _import(project, database, _mapped(project, only), derives=derives, now=now, progress=progress)
+
+
+def import_folder(
+    project: Project,
+    database: CustomerDatabase,
+    folder: Path,
+    *,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """What came of importing a folder whose files are named after tables, and their columns after fields.
+
+    Arguments as in `import_tables`.
+
+    Raises:
+        ProblemsError: Every file and column that has no such name; nothing was read.
+    """
+    return _import(project, database, canonical_imports(folder), derives=False, now=now, progress=progress)
+
+
+def _import(  # noqa: PLR0913
+    project: Project,
+    database: CustomerDatabase,
+    jobs: Sequence[TableImport],
+    *,
+    derives: bool,
+    now: datetime | None,
+    progress: Progress | None,
+) -> ImportReport:
     database.needs_writing()
-    _check_mapped(project, only)
-    jobs = [job for job in plan_imports(project) if not only or job.table in only]
     setting = Setting(project.zone, project.currency, now or clock.now())
     with engine.engine_errors(database.path), _stage(database, setting) as stage:
         try:
             _read_files(stage, jobs, progress)
             with engine.transaction(database.ibis):
                 reports = [_merge(database.ibis, job, stage.staged(job)) for job in jobs]
-                if not only or ORDER in only or BOUGHT in only:
+                if derives:
                     reports += _derive(project, database.ibis)
                 database.note_import(setting.now, reports)
             return ImportReport(tuple(_with_rejects(database.ibis, reports, jobs, project.rejects_dir)))
@@ -70,11 +100,12 @@ def import_tables(
                 stage.drop(job)
 
 
-def _check_mapped(project: Project, only: Collection[str]) -> None:
+def _mapped(project: Project, only: Collection[str]) -> list[TableImport]:
     mapped = project.settings.imports
     for table in only:
         if table not in mapped:
             raise CampanileError(f'campanile.yaml maps no table "{table}"', did_you_mean(table, mapped))
+    return [job for job in plan_imports(project) if not only or job.table in only]
 
 
 @contextmanager
@@ -97,7 +128,7 @@ def _read_files(stage: Stage, jobs: Sequence[TableImport], progress: Progress | 
 
 
 def _merge(backend: Backend, job: TableImport, staged: Staged) -> TableReport:
-    merged = merge(backend, job.table, staged.kept, job.key)
+    merged = merge(backend, job.table, staged.kept, job.key, repeats=job.repeats)
     rejected = rejects.by_reason(backend, job.table)
     return TableReport(
         table=job.table,

@@ -42,7 +42,7 @@ class Merged:
         return self.came - self.new - self.updated
 
 
-def merge(backend: Backend, table: str, incoming: ir.Table, key: Sequence[str]) -> Merged:
+def merge(backend: Backend, table: str, incoming: ir.Table, key: Sequence[str], *, repeats: bool = False) -> Merged:
     """Merges rows into a table, which is made when there is none, and keeps it clustered by customer.
 
     Args:
@@ -51,8 +51,9 @@ def merge(backend: Backend, table: str, incoming: ir.Table, key: Sequence[str]) 
         incoming: Typed rows as staged, or rows that are there once by their key.
         key: What makes a row the same row; the last in the files wins. Empty: all columns, and a row is there as often
             as the file that has it most often, not counting lines that are equal in every column of the file.
+        repeats: Count those lines too.
     """
-    once = _last(incoming, key) if key else _counted(incoming)
+    once = _last(incoming, key) if key else _counted(incoming, repeats=repeats)
     unique = engine.store(backend, _UNIQUE, _whole_numbers(once), temp=True)
     merged = _merge(backend, table, unique, key)
     backend.drop_table(_UNIQUE)
@@ -86,10 +87,10 @@ def _last(incoming: ir.Table, key: Sequence[str]) -> ir.Table:
     return incoming.semi_join(last, incoming[ORDINAL] == last["last"]).drop(*_STAGED)
 
 
-def _counted(incoming: ir.Table) -> ir.Table:
+def _counted(incoming: ir.Table, *, repeats: bool) -> ir.Table:
     """Each row once, with the number of times it is there."""
     lines = incoming.group_by([FILE, FINGERPRINT, "customer_id"]).agg(first=incoming[ORDINAL].min())
-    different = incoming.semi_join(lines, incoming[ORDINAL] == lines["first"])
+    different = incoming if repeats else incoming.semi_join(lines, incoming[ORDINAL] == lines["first"])
     columns = [column for column in incoming.columns if column not in _STAGED]
     in_file = different.group_by([*columns, FILE]).agg(**{_TIMES: different.count()})
     return in_file.group_by(columns).agg(**{_TIMES: in_file[_TIMES].max()})

@@ -37,12 +37,22 @@ def valid_orders(orders: ir.Table, returned: ir.Table | None) -> ir.Table:
     return orders.filter(orders.net > 0)
 
 
-def valid_lines(lines: ir.Table, valid: ir.Table | None) -> ir.Table:
-    """Order lines of valid orders, and lines that name no order; all lines where the shop has no orders."""
-    if valid is None or "order_id" not in lines.columns or "order_id" not in valid.columns:
+def valid_lines(lines: ir.Table, orders: ir.Table, valid: ir.Table, *, all_known: bool) -> ir.Table:
+    """Order lines without those of orders that do not count, and with those that name no order.
+
+    Args:
+        lines: Lines known at some moment.
+        orders: Orders known at that moment.
+        valid: Those of them that count.
+        all_known: Whether an order that is not there is one we know nothing of, so that its lines count; otherwise it
+            may have been left out of the import because it does not count.
+    """
+    if "order_id" not in lines.columns or "order_id" not in orders.columns:
         return lines
-    counted = lines.semi_join(valid, "order_id")
-    return counted.union(lines.filter(lines.order_id.isnull()))
+    if not all_known:
+        return lines.semi_join(valid, "order_id").union(lines.filter(lines.order_id.isnull()))
+    void = orders.anti_join(valid, "order_id").filter(ibis._.order_id.notnull())
+    return lines.anti_join(void, "order_id")
 
 
 def unmatched_returns(returned: ir.Table, orders: ir.Table) -> ir.Table:

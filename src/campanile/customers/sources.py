@@ -41,6 +41,8 @@ class TableImport:
     sources: tuple[Source, ...]
     columns: Mapping[str, Column]
     key: tuple[str, ...]
+    #: Whether a line that comes twice in one file counts twice; otherwise it is a mistake of whoever wrote the file.
+    repeats: bool = False
 
 
 class _Settings:

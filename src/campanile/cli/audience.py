@@ -1,0 +1,209 @@
+"""`campanile audience`: who a target means, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from campanile.cli.options import json_option, moment, open_project, print_json, project_options
+
+if TYPE_CHECKING:
+    from campanile.audience.many import Many
+    from campanile.audience.select import Audience
+    from campanile.customers.database import CustomerDatabase
+    from campanile.spec.project import Project
+
+_YES_NO = {True: "yes", False: "no", None: "-"}
+
+
+@click.command("audience")
+@click.argument("file", required=False, metavar="[FILE]")
+@project_options
+@click.option("--as-of", "as_of", help="Moment to look from, local to the shop; default is now.")
+@click.option("--ids", type=click.Path(dir_okay=False, path_type=Path), help="Write the customer ids to this Parquet.")
+@click.option("--engine", type=click.Choice(["duckdb"]), default="duckdb", help="The engine that selects.")
+@click.option("--sql", "with_sql", is_flag=True, help="Show the SQL that selects.")
+@click.option("--explain", "customer", metavar="CUSTOMER", help="Say line by line why this customer is in or out.")
+@click.option("--many", metavar="FILE", help="A list of {name, condition}: the size of each, in one pass.")
+@json_option
+def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
+    file: str | None,
+    root: Path,
+    home: Path | None,
+    as_of: str | None,
+    ids: Path | None,
+    engine: str,
+    with_sql: bool,  # noqa: FBT001
+    customer: str | None,
+    many: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Show whom the target of FILE means: every line with how many it leaves and loses.
+
+    FILE has `target:`, and may have `segments:` and `metrics:` of its own; `-` reads standard input. A campaign works
+    too, with reachability, caps and everything else that is applied before the split.
+    """
+    if (file is None) == (many is None):
+        raise click.UsageError("give a FILE with a target, or --many and a file with conditions")
+    project = open_project(root, home)
+    at = moment(as_of, project)
+    from campanile.customers.database import CustomerDatabase
+
+    with CustomerDatabase.open(project) as database:
+        _refresh(project, database, at)
+        if many is not None:
+            _many(project, database, at, many, ids, engine=engine, as_json=as_json)
+            return
+        found = _select(project, database, at, str(file))
+        answer = _answer(found, at, engine, with_sql=with_sql, customer=customer)
+        if ids:
+            _write_ids(database, found, ids)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(_text(answer))
+
+
+def _refresh(project: Project, database: CustomerDatabase, as_of: datetime) -> None:
+    """The profile of that moment, and what the ledger knows of past campaigns, where there is one."""
+    from campanile.customers.profile import ensure_profile
+    from campanile.ledger.store import Ledger
+    from campanile.plan.past import sync_past
+
+    if project.ledger_path.exists():
+        with Ledger.open(project.ledger_path) as ledger:
+            sync_past(project, database, ledger)
+    ensure_profile(project, database, as_of)
+
+
+def _select(project: Project, database: CustomerDatabase, as_of: datetime, file: str) -> Audience:
+    from campanile.audience.select import select
+    from campanile.spec.targets import read_target_file
+
+    campaign = _campaign_of(project, file)
+    if campaign is not None:
+        spec = project.campaign(campaign)
+        return select(spec.target, database, as_of, project=project, medium=spec.channel.use)
+    target, named = read_target_file(file, project)
+    project = replace(project, segments=named.segments, metrics=named.metrics)
+    return select(target, database, as_of, project=project, medium=None)
+
+
+def _campaign_of(project: Project, file: str) -> str | None:
+    """The campaign that is committed in this file."""
+    path = Path(file).resolve()
+    return path.stem if path.parent == project.root / "campaigns" and path.stem in project.campaigns else None
+
+
+def _answer(found: Audience, as_of: datetime, engine: str, *, with_sql: bool, customer: str | None) -> dict[str, Any]:
+    from campanile.clock import iso
+
+    steps = [{"line": step.line, "text": step.text, "left": step.left, "lost": step.lost} for step in found.waterfall()]
+    answer: dict[str, Any] = {
+        "contract": 1, "as_of": iso(as_of), "engine": engine, "size": found.size, "waterfall": steps,
+    }  # fmt: skip
+    if with_sql:
+        answer["sql"] = found.sql()
+    if customer is not None:
+        words = found.explain(customer)
+        answer["explain"] = {
+            "customer_id": customer,
+            "in": not any(word.decides for word in words),
+            "lines": [
+                {"line": word.line, "text": word.text, "keeps": word.keeps, "decides": word.decides} for word in words
+            ],
+        }
+    return answer
+
+
+def _text(answer: Mapping[str, Any]) -> str:
+    lines = [f"{answer['size']:,} customers as of {answer['as_of']}", f"  {'':<14}{'left':>12}{'lost':>12}"]
+    lines += [
+        f"  {step['line']:<14}{step['left']:>12,}{-step['lost']:>12,}  {step['text']}" for step in answer["waterfall"]
+    ]
+    if "explain" in answer:
+        told = answer["explain"]
+        lines.append(f"{told['customer_id']} is {'in' if told['in'] else 'out'}")
+        for line in told["lines"]:
+            decides = "  <- left out here" if line["decides"] else ""
+            lines.append(f"  {line['line']:<14}{_YES_NO[line['keeps']]:>4}  {line['text']}{decides}")
+    if "sql" in answer:
+        lines.append(answer["sql"])
+    return "\n".join(lines)
+
+
+def _write_ids(database: CustomerDatabase, found: Audience, path: Path) -> None:
+    from campanile.customers.engine import write_parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_parquet(database, found.eligible.select("customer_id").order_by("customer_id"), path)
+
+
+# --- many ------------------------------------------------------------------------------------------------------------
+def _many(  # noqa: PLR0913
+    project: Project,
+    database: CustomerDatabase,
+    as_of: datetime,
+    file: str,
+    ids: Path | None,
+    *,
+    engine: str,
+    as_json: bool,
+) -> None:
+    from campanile.audience.many import select_many
+    from campanile.clock import iso
+    from campanile.spec.targets import read_conditions_file
+
+    conditions, unreadable = read_conditions_file(file, project)
+    many = select_many(conditions, database, as_of, project=project)
+    sizes = _sizes(database, many, ids)
+    errors = {**unreadable, **many.errors}
+    answer = {"contract": 1, "as_of": iso(as_of), "engine": engine, "sizes": sizes, "errors": errors}
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(
+            "\n".join(
+                [
+                    *(f"{size:>12,}  {name}" for name, size in sizes.items()),
+                    *(f"{'':>12}  {name}: {error}" for name, error in errors.items()),
+                ]
+            )
+        )
+    if errors and not as_json:
+        raise SystemExit(1)
+
+
+def _sizes(database: CustomerDatabase, many: Many, ids: Path | None) -> dict[str, int]:
+    """How many customers each condition holds for; their ids go to the file on the way."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sizes = dict.fromkeys(many.columns, 0)
+    schema = pa.schema({"name": pa.string(), "customer_id": pa.string()})
+    writer = pq.ParquetWriter(ids, schema) if ids else None
+    try:
+        for name, found in _members(database, many):
+            sizes[name] += len(found)
+            if writer:
+                writer.write_table(pa.table({"name": pa.repeat(name, len(found)), "customer_id": found}, schema))
+    finally:
+        if writer:
+            writer.close()
+    return sizes
+
+
+def _members(database: CustomerDatabase, many: Many) -> Iterator[tuple[str, Any]]:
+    """The customers of each condition, in portions."""
+    from campanile.customers.engine import batches
+
+    if many.judged is None:
+        return
+    for batch in batches(database, many.judged):
+        for name, column in many.columns.items():
+            yield name, batch["customer_id"].filter(batch[column])

@@ -1,0 +1,105 @@
+"""Files beside a project that hold a target, or a list of named conditions; `-` is standard input."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from campanile.errors import ProblemsError, did_you_mean
+from campanile.spec.conditions import All, Condition, Target
+from campanile.spec.fields import shown
+from campanile.spec.grammar import Names, parse_conditions, parse_target
+from campanile.spec.loader import FileReport, load_document
+from campanile.spec.named import KEYS, Named, read_named
+from campanile.spec.project import Project
+from campanile.spec.vocabulary import load_vocabulary
+
+
+def read_target_file(file: str, project: Project) -> tuple[Target, Named]:
+    """The target of a file, and the segments and metrics that it may name: its own, and those of the project.
+
+    Raises:
+        ProblemsError: Every problem of the file.
+    """
+    report = FileReport(_label(file))
+    data = _load(file, report)
+    known = ("target", *KEYS)
+    if not isinstance(data, dict) or "target" not in data:
+        report((), "there is no target", "write target: and below it who: and a list of conditions")
+        raise ProblemsError(report.problems)
+    for key in data.keys() - set(known):
+        report((key,), f'unknown key "{key}"', did_you_mean(key, known))
+    vocabulary = load_vocabulary()
+    named = read_named(data, report, vocabulary, beside=_of(project))
+    target = parse_target(data["target"], vocabulary=vocabulary, names=named.names, report=report, at=("target",))
+    if report.problems or target is None:
+        raise ProblemsError(report.problems)
+    return target, named
+
+
+def read_conditions_file(file: str, project: Project) -> tuple[dict[str, Condition], dict[str, str]]:
+    """The conditions of a list of `{name, condition}` by name, and what is wrong with those that cannot be read.
+
+    Raises:
+        ProblemsError: It is no such list.
+    """
+    report = FileReport(_label(file))
+    data = _load(file, report)
+    if not isinstance(data, list):
+        report((), f"the file wants a list, got {shown(data)}", "write - {name: NAME, condition: {…}}")
+        raise ProblemsError(report.problems)
+    names, conditions, errors = _of(project).names, {}, {}
+    for index, item in enumerate(data):
+        if not isinstance(item, dict) or item.keys() != {"name", "condition"} or not isinstance(item["name"], str):
+            report((index,), "an item has a name and a condition", "write - {name: NAME, condition: {…}}")
+        elif item["name"] in conditions or item["name"] in errors:
+            report((index, "name"), f'the name "{item["name"]}" comes twice', "give each a name of its own")
+        else:
+            found = _condition(item["condition"], names)
+            if isinstance(found, str):
+                errors[item["name"]] = found
+            else:
+                conditions[item["name"]] = found
+    if report.problems:
+        raise ProblemsError(report.problems)
+    return conditions, errors
+
+
+def _condition(data: object, names: Names) -> Condition | str:
+    """The condition, or what is wrong with it."""
+    said: list[str] = []
+    found = parse_conditions(
+        data if isinstance(data, list) else [data],
+        vocabulary=load_vocabulary(),
+        names=names,
+        report=lambda _at, what, cure: said.append(f"{what}; {cure}" if cure else what),
+    )
+    if found is None:
+        return " · ".join(said)
+    return found[0] if len(found) == 1 else All(found)
+
+
+def _of(project: Project) -> Named:
+    """What the project's own segments.yaml names."""
+    types = {name: metric.measure.type for name, metric in project.metrics.items()}
+    return Named(project.segments, project.metrics, Names(tuple(project.segments), types))
+
+
+def _label(file: str) -> str:
+    return "standard input" if file == "-" else Path(file).name
+
+
+def _load(file: str, report: FileReport) -> object:
+    """The data of the file; ProblemsError when it cannot be read."""
+    if file == "-":
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "target.yaml"
+            path.write_bytes(sys.stdin.buffer.read())
+            document = load_document(path, path.parent, report)
+    else:
+        path = Path(file)
+        document = load_document(path, path.parent, report)
+    if document is None or report.problems:
+        raise ProblemsError(report.problems)
+    return document.data

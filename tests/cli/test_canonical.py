@@ -1,0 +1,200 @@
+"""An empty shop, a folder of tables without a mapping, and audiences: what other programs may rely on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from audience.oracle import Oracle
+from audience.test_compile_oracle import SHARED, read
+from audience.world import ARROW, VOCABULARY, World, make_world
+from campanile.spec.vocabulary import FieldType
+
+AS_OF = datetime(2026, 3, 1, 9, tzinfo=UTC)
+TARGET = {
+    "target": {
+        "who": [{"did": "order", "in": "2y"}, {"spend": "over 1 x last_amount"}],
+        "except": [{"segment": "young"}],
+        "one_per": "household",
+        "keep": {"at_most": 10, "by": "spend", "first": "highest"},
+    },
+    "segments": {"young": [{"age": "under 2"}]},
+    "metrics": {
+        "spend": {"of": "order", "in": "2y", "take": "sum amount"},
+        "last_amount": {"of": "order", "take": "last amount"},
+    },
+}
+
+
+def campanile(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "campanile", *arguments],
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def answer(*arguments: str, given: str | None = None) -> Any:
+    done = campanile(*arguments, "--json", given=given)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def dump(
+    folder: Path, name: str, rows: list[dict[str, Any]], fields: dict[str, FieldType], **more: pa.DataType
+) -> None:
+    """A table as another program would write it: money in major units."""
+    types = {field: pa.float64() if type_ is FieldType.MONEY else ARROW[type_] for field, type_ in fields.items()}
+
+    def cell(row: dict[str, Any], column: str) -> Any:
+        value = row.get(column)
+        return value / 100 if value is not None and fields.get(column) is FieldType.MONEY else value
+
+    columns = {
+        column: pa.array([cell(row, column) for row in rows], type_) for column, type_ in {**more, **types}.items()
+    }
+    pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+
+
+def world_of(conditions: list[Any]) -> World:
+    """A shop whose orders all count, so that the oracle, which knows nothing of valid orders, may judge."""
+    world = make_world(conditions, seed=11, as_of=AS_OF, zone=ZoneInfo("UTC"))
+    for row in world.events["order"]:
+        row["amount"] = abs(row["amount"] or 100) + 1
+    for row in world.events["returned"]:
+        row["order_id"] = None
+    return world
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, World, list[Any], dict[str, Any]]:
+    """An imported shop, what is in it, and the reference vocabulary as far as it is here."""
+    folder = tmp_path_factory.mktemp("canonical")
+    named = read(SHARED / "segments.yaml") if SHARED.exists() else {"segments": {}, "metrics": {}}
+    criteria = (
+        [condition for family in read(SHARED / "vocabulary.yaml") for *_, condition in family["items"]]
+        if SHARED.exists()
+        else [{"did": "order", "in": "90d"}, {"age": "at least 30"}]
+    )
+    world = world_of([*criteria, *named["segments"].values()])
+    tables = folder / "tables"
+    tables.mkdir()
+    dump(tables, "customers", world.customers, dict(VOCABULARY.fields), customer_id=pa.string())
+    for kind, rows in world.events.items():
+        fields = dict(VOCABULARY.events[kind].fields)
+        dump(tables, kind, rows, fields, customer_id=pa.string(), at=pa.timestamp("us"))
+    assert answer("init", str(folder / "shop"))["files"][0] == "campanile.yaml"
+    (folder / "shop" / "segments.yaml").write_text(yaml.safe_dump(named, allow_unicode=True), encoding="utf-8")
+    told = answer("import", str(tables), "--project", str(folder / "shop"))
+    assert {row["table"]: row["kept"] for row in told["tables"]} == {
+        "customers": len(world.customers), **{kind: len(rows) for kind, rows in world.events.items()},
+    }  # fmt: skip
+    return folder / "shop", world, criteria, named
+
+
+def test_every_criterion_selects_whom_the_oracle_selects(shop: Any, tmp_path: Path) -> None:
+    """From Parquet files through import and the command line, all at once."""
+    root, world, criteria, named = shop
+    many = [{"name": str(number), "condition": condition} for number, condition in enumerate(criteria)]
+    file, ids = tmp_path / "many.yaml", tmp_path / "ids.parquet"
+    file.write_text(yaml.safe_dump(many, allow_unicode=True), encoding="utf-8")
+    told = answer(
+        "audience", "--many", str(file), "--as-of", "2026-03-01T09:00", "--ids", str(ids), "--project", str(root)
+    )
+    assert told["errors"] == {}
+    found: dict[str, set[str]] = {name: set() for name in told["sizes"]}
+    table = pq.read_table(ids)
+    assert table.column_names == ["name", "customer_id"]
+    for name, customer in zip(*table.to_pydict().values(), strict=True):
+        found[name].add(customer)
+    oracle = Oracle(world, named["segments"], named["metrics"])
+    assert found == {str(number): oracle.ids(condition) for number, condition in enumerate(criteria)}
+    assert told["sizes"] == {name: len(customers) for name, customers in found.items()}
+
+
+def test_a_condition_that_cannot_be_asked_stops_no_other(shop: Any, tmp_path: Path) -> None:
+    file = tmp_path / "many.yaml"
+    file.write_text("- {name: good, condition: {age: known}}\n- {name: bad, condition: {did: boughtt}}\n")
+    told = answer("audience", "--many", str(file), "--project", str(shop[0]))
+    assert list(told["sizes"]) == ["good"]
+    assert told["errors"] == {"bad": 'no event "boughtt"; did you mean "bought"?'}
+
+
+def test_the_waterfall_adds_up_and_the_ids_are_its_last_line(shop: Any, tmp_path: Path) -> None:
+    root, world, _, _ = shop
+    ids = tmp_path / "ids.parquet"
+    told = answer(
+        "audience", "-", "--as-of", "2026-03-01T09:00", "--ids", str(ids), "--sql", "--project", str(root),
+        given=yaml.safe_dump(TARGET),
+    )  # fmt: skip
+    assert {key: told[key] for key in ("contract", "as_of", "engine")} == {
+        "contract": 1, "as_of": "2026-03-01T09:00:00+00:00", "engine": "duckdb",
+    }  # fmt: skip
+    lines = told["waterfall"]
+    assert [line["line"] for line in lines] == ["base", "who 1", "who 2", "except 1", "one_per", "keep"]
+    assert lines[0]["left"] == len(world.customers)
+    assert all(before["left"] - line["lost"] == line["left"] for before, line in pairwise(lines))
+    table = pq.read_table(ids)
+    assert table.column_names == ["customer_id"]
+    assert told["size"] == lines[-1]["left"] == table.num_rows == 10
+    assert told["sql"].startswith("SELECT")
+
+
+def test_why_somebody_is_in_or_out(shop: Any) -> None:
+    root, world, _, _ = shop
+    oracle = Oracle(world, TARGET["segments"], TARGET["metrics"])
+    who = TARGET["target"]["who"]
+    one = next(c for c in sorted(oracle.rows) if oracle.holds(who[0], c) and not oracle.holds(who[1], c))
+    told = answer(
+        "audience", "-", "--as-of", "2026-03-01T09:00", "--explain", one, "--project", str(root),
+        given=yaml.safe_dump(TARGET),
+    )["explain"]  # fmt: skip
+    assert (told["customer_id"], told["in"]) == (one, False)
+    words = {line["line"]: (line["keeps"], line["decides"]) for line in told["lines"]}
+    assert words["who 1"] == (True, False)
+    assert words["who 2"] == (False, True)
+    assert words["keep"] == (None, False)
+    unknown = campanile("audience", "-", "--explain", "nobody", "--project", str(root), given=yaml.safe_dump(TARGET))
+    assert (unknown.returncode, 'no customer "nobody"' in unknown.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("ordr.csv", "customer_id,at\n", 'ordr.csv: no table "ordr"; did you mean "order"?'),
+        ("order.csv", "customer_id,at,amont\n", 'order.csv:1: order has no column "amont"; did you mean "amount"?'),
+        ("order.csv", "customer_id,amount\n", "order.csv:1: order needs at; add that column"),
+        ("order.csv", "customer_id,at,at\n", 'order.csv:1: there are 2 columns "at"; keep one'),
+        ("notes.txt", "hello", "no table here"),
+    ],
+)
+def test_a_folder_that_cannot_be_imported_is_told_so(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / name).write_text(text)
+    answer("init", str(tmp_path / "shop"))
+    done = campanile("import", str(tmp_path / "tables"), "--project", str(tmp_path / "shop"))
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_init_overwrites_nothing_and_refuses_nonsense(tmp_path: Path) -> None:
+    answer("init", str(tmp_path / "shop"))
+    assert campanile("init", str(tmp_path / "shop")).returncode == 2
+    refused = campanile("init", str(tmp_path / "other"), "--currency", "yuan")
+    assert refused.returncode == 1
+    assert "currency" in refused.stderr
+    assert not (tmp_path / "other" / "campanile.yaml").exists()
