@@ -149,7 +149,7 @@ def make_world(
         | {name: values.of("", name, type_) for name, type_ in VOCABULARY.fields.items()}
         for number in range(customers)
     ]
-    events = {kind: list(_events(kind, rows, values, as_of)) for kind in kinds}
+    events = {kind: list(_events(kind, rows, values, as_of)) for kind in sorted(kinds)}
     return World(rows, events, as_of, zone)
 
 
