@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,9 +13,11 @@ import pyarrow.parquet as pq
 from audience.oracle import Oracle
 from audience.world import VOCABULARY, World, arrow_types, make_world
 from campanile.audience import select
+from campanile.audience.many import select_many
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.importing import import_tables
 from campanile.customers.profile import ensure_profile
+from campanile.spec.grammar import Names, parse_conditions
 from campanile.spec.project import Project, load_project
 from campanile.spec.vocabulary import FieldType
 
@@ -88,6 +90,7 @@ def test_a_committed_target_selects_whom_the_oracle_selects(tmp_path: Path) -> N
     for number, row in enumerate(world.customers):
         row["email"] = f"c{number}@example.com"
     for row in world.events["order"]:
+        row["state"] = "paid"
         row["amount"] = abs(row["amount"] or 0) + 1
     world.events["bought"] = [row | {"order_id": None} for row in world.events["bought"]]
     project = shop_project(tmp_path, world)
@@ -114,3 +117,30 @@ def test_a_committed_target_selects_whom_the_oracle_selects(tmp_path: Path) -> N
     assert found == set(by_value[:12])
     assert steps["keep"] == len(left) - 12
     assert {"stage", "rfm.code", "recency_days"} <= columns
+
+
+def test_orders_that_do_not_count_are_found_by_their_state(tmp_path: Path) -> None:
+    """Only valid orders, unless `where` names a state."""
+    world = make_world([], seed=5, as_of=AS_OF, zone=ZoneInfo("Asia/Shanghai"), customers=3, kinds=KINDS)
+    ids = [row["customer_id"] for row in world.customers]
+    at = (AS_OF - timedelta(days=3)).astimezone(UTC).replace(tzinfo=None)
+    states = ("paid", "refunded", "unpaid")
+    nothing = dict.fromkeys(VOCABULARY.events["order"].fields)
+    world.events["order"] = [
+        nothing | {"customer_id": customer, "at": at, "order_id": f"O{customer}", "amount": 5000, "state": state}
+        for customer, state in zip(ids, states, strict=True)
+    ]
+    project = shop_project(tmp_path, world)
+    asked = {"valid": {"did": "order"}, "refunded": {"did": "order", "where": {"state": "refunded"}, "count": 1}}
+    conditions = {
+        name: parse_conditions([data], vocabulary=VOCABULARY, names=Names(), report=print)[0]
+        for name, data in asked.items()
+    }
+    with CustomerDatabase.open(project) as database:
+        import_tables(project, database, now=AS_OF)
+        ensure_profile(project, database, AS_OF)
+        many = select_many(conditions, database, AS_OF, project=project)
+        assert many.judged is not None
+        rows = many.judged.to_pyarrow().to_pylist()
+    found = {name: {row["customer_id"] for row in rows if row[column]} for name, column in many.columns.items()}
+    assert found == {"valid": {ids[0]}, "refunded": {ids[1]}}

@@ -121,7 +121,7 @@ class Tables:
             self._load(kind, self._events.get(kind, []), columns)
         return self.ibis.table(kind)
 
-    def events(self, kind: str, as_of: datetime) -> ir.Table:
+    def events(self, kind: str, as_of: datetime, *, every_state: bool = False) -> ir.Table:
         """Rows before as_of."""
         table = self.all_events(kind)
         return table.filter(table["at"] < ibis.timestamp(as_of.astimezone(UTC).replace(tzinfo=None)))

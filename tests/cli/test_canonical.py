@@ -74,6 +74,7 @@ def world_of(conditions: list[Any]) -> World:
     """A shop whose orders all count, so that the oracle, which knows nothing of valid orders, may judge."""
     world = make_world(conditions, seed=11, as_of=AS_OF, zone=ZoneInfo("UTC"))
     for row in world.events["order"]:
+        row["state"] = "paid"
         row["amount"] = abs(row["amount"] or 100) + 1
     for row in world.events["returned"]:
         row["order_id"] = None

@@ -141,6 +141,10 @@ def test_a_refund_known_later_changes_nothing_before(orders):
     assert "6" not in ids(orders.events("order", AS_OF + timedelta(days=2)))
 
 
+def test_orders_of_every_state_are_there_for_who_asks(orders):
+    assert len(ids(orders.events("order", AS_OF, every_state=True))) > len(ids(orders.events("order", AS_OF)))
+
+
 def test_states_decide_where_the_shop_says_them(orders):
     for state, count in (("cancelled_by_hand", 0), ("refunded", 0), ("paid", 5), ("part_refunded", 5)):
         stated = orders.table("order").mutate(state=ibis.literal(state))

@@ -92,6 +92,7 @@ class Events:
 
 Column = Callable[[Events], ir.Scalar]
 Edge = tuple[str, str]  #: kind of event; first or last
+Kind = tuple[str, bool]  #: kind of event; whether orders of every state are among them
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Aggregates:
 
     database: CustomerDatabase
     frame: Frame
-    _tables: dict[str, ir.Table] = field(default_factory=dict)
+    _tables: dict[Kind, ir.Table] = field(default_factory=dict)
     _asked: dict[tuple[EventUse, str | None], _Aggregate] = field(default_factory=dict)
 
     def ask(self, use: EventUse, name: str, column: Column, *, counted_by: str | None = None) -> str:
@@ -134,13 +135,14 @@ class Aggregates:
 
     def _scans(self) -> Iterator[tuple[Events, Mapping[str, ir.Scalar]]]:
         """Rows to be grouped by customer, each with the columns taken of them."""
-        together: dict[str, list[_Aggregate]] = {}
+        together: dict[Kind, list[_Aggregate]] = {}
         for aggregate in self._asked.values():
             if aggregate.counted_by:
                 events = self.events(aggregate.use).counted_by(aggregate.counted_by)
                 yield events, aggregate.of(events)
             else:
-                together.setdefault(aggregate.use.event, []).append(aggregate)
+                use = aggregate.use
+                together.setdefault((use.event, use.every_state), []).append(aggregate)
         for aggregates in together.values():
             yield self._scan(aggregates)
 
@@ -167,22 +169,23 @@ class Aggregates:
     def _every(self, uses: Sequence[EventUse]) -> Events:
         """All rows of one kind before as_of, with the moments that windows start from."""
         event = uses[0].event
-        table = self._table(event)
+        table = self._table(event, uses[0].every_state)
         edges = dict.fromkeys(
             (use.window.event, use.window.edge) for use in uses if isinstance(use.window, Since | Around)
         )
         for kind, edge in edges:
             name = _edge_name((kind, edge))
-            found = self._table(kind)
+            found = self._table(kind, False)  # noqa: FBT003 - an event that counts
             moment = found["at"].min() if edge == "first" else found["at"].max()
             anchors = found.group_by(found["customer_id"].name(f"{name} of")).aggregate(**{name: moment})
             table = table.left_join(anchors, [("customer_id", f"{name} of")]).drop(f"{name} of")
         return Events(event, table, self.frame)
 
-    def _table(self, event: str) -> ir.Table:
-        if event not in self._tables:
-            self._tables[event] = self.database.events(event, self.frame.as_of)
-        return self._tables[event]
+    def _table(self, event: str, every_state: bool) -> ir.Table:  # noqa: FBT001
+        kind = (event, every_state)
+        if kind not in self._tables:
+            self._tables[kind] = self.database.events(event, self.frame.as_of, every_state=every_state)
+        return self._tables[kind]
 
     def _matches(self, events: Events, use: EventUse) -> ir.BooleanValue:
         """Which of the rows are in the window and pass `where`; never unknown."""

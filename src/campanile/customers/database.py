@@ -145,10 +145,11 @@ class CustomerDatabase:
             **{column: customers[column] if column in customers.columns else profile[column] for column in computed},
         )
 
-    def events(self, kind: str, as_of: datetime) -> ir.Table:
+    def events(self, kind: str, as_of: datetime, *, every_state: bool = False) -> ir.Table:
         """The events of one kind before a moment: customer_id, at (naive UTC) and the event's fields.
 
-        Orders and bought lines are valid ones only; contacted and assigned include what the product did itself.
+        Orders and bought lines are valid ones only, orders of every state if asked; contacted and assigned include
+        what the product did itself.
 
         Raises:
             CampanileError: The shop has no such table.
@@ -156,7 +157,7 @@ class CustomerDatabase:
         if kind in _HISTORY:
             return before(self._with_own_history(kind), as_of)
         rows = before(self.table(kind), as_of)
-        if kind == ORDER:
+        if kind == ORDER and not every_state:
             return self._valid(rows, as_of).drop("net")
         if kind == BOUGHT and ORDER in self.tables():
             orders = before(self.table(ORDER), as_of)

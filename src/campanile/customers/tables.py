@@ -21,9 +21,6 @@ ASSIGNED = "assigned"
 #: Columns whose values never leave the two stores of personal data, not even into the file of rejects.
 CONTACT_COLUMNS = frozenset({"name", "email", "phone"})
 
-#: Columns that the product reads although no target can name them.
-_OWN_COLUMNS: Mapping[str, Mapping[str, FieldType]] = {ORDER: {"state": FieldType.TEXT}}
-
 
 def columns_of(table: str) -> Mapping[str, FieldType]:
     """Every column the table can have; empty when there is no such table.
@@ -31,7 +28,7 @@ def columns_of(table: str) -> Mapping[str, FieldType]:
     >>> columns_of("order")["amount"].value, columns_of("ordr")
     ('money', {})
     """
-    return {**table_columns(load_vocabulary()).get(table, {}), **_OWN_COLUMNS.get(table, {})}
+    return table_columns(load_vocabulary()).get(table, {})
 
 
 def table_names() -> tuple[str, ...]:

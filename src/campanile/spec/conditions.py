@@ -208,6 +208,7 @@ class EventUse:
     event: str
     where: tuple[FieldTest, ...]  #: by field name, so that the order in YAML makes no difference
     window: Window
+    every_state: bool = False  #: whether orders that do not count are among them, because `where` names a state
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,8 @@ def _is_measure(key: object) -> bool:
 
 def _event_use(reader: Reader, data: Node, name: str, event: EventType | None, at: Path_) -> EventUse:
     where = _where(reader, data["where"], name, event, (*at, "where")) if "where" in data else ()
-    return EventUse(name, where, _window(reader, data, at))
+    every_state = name == "order" and any(test.field == "state" for test in where)
+    return EventUse(name, where, _window(reader, data, at), every_state)
 
 
 def _window(reader: Reader, data: Node, at: Path_) -> Window:
