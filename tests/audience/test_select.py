@@ -171,6 +171,41 @@ def test_suppressed_addresses_are_left_out_by_channel() -> None:
     assert lost(chosen(shop, EVERYBODY, medium="email", tables=tables)) == {"A": "suppression"}
 
 
+@pytest.mark.parametrize(
+    ("fields", "channel", "hour", "kept"),
+    [
+        ({}, "email", 0, False),
+        ({}, None, 0, False),
+        ({}, "Email ", 0, False),
+        ({}, "sms", 0, True),
+        ({}, "email", 24 * 30, True),
+        ({"email_consent_at": date(2026, 2, 21)}, "email", 0, True),
+        ({"email_consent_at": date(2026, 2, 20)}, "email", 0, False),
+        ({"email_consent_at": date(2026, 2, 21)}, "email", 12, False),
+        ({"email_consent_at": date(2026, 3, 2)}, "email", 0, False),
+        ({"sms_consent_at": date(2026, 2, 25)}, "email", 0, False),
+    ],
+)
+def test_whoever_unsubscribed_is_suppressed_until_they_agree_again(
+    fields: dict[str, Any], channel: str | None, hour: int, kept: bool
+) -> None:
+    """The unsubscription is of 20 February, 20:00 in the shop, or so many hours later; as_of is 1 March."""
+    event = {"customer_id": "A", "at": NOON + timedelta(hours=hour), "channel": channel}
+    earlier = {"customer_id": "A", "at": NOON - timedelta(days=90), "channel": "email"}
+    events = {"unsubscribed": [event, *([earlier] if fields else [])]}
+    audience = chosen(world(customer("A", **fields), events=events), EVERYBODY, medium="email")
+    assert lost(audience) == ({} if kept else {"A": "suppression"})
+    assert "not unsubscribed from email since the last email_consent_at" in audience.lines["suppression"]
+
+
+def test_unsubscriptions_of_a_shop_without_channels_and_consent_dates_are_of_everything() -> None:
+    tables = world(customer("A"), customer("B"), events={"unsubscribed": [{"customer_id": "A", "at": NOON}]}).tables()
+    tables.ibis.create_table("unsubscribed", tables.all_events("unsubscribed").drop("channel"), overwrite=True)
+    bare = tables.ibis.table("customers").drop("email_consent_at", "sms_consent_at")
+    tables.ibis.create_table("customers", bare, overwrite=True)
+    assert lost(chosen(world(), EVERYBODY, medium="email", tables=tables)) == {"A": "suppression"}
+
+
 def contact(name: str, **fields: Any) -> dict[str, Any]:
     return {"customer_id": name, "at": NOON, "channel": "email", "purpose": "marketing"} | fields
 
