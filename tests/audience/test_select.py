@@ -226,7 +226,16 @@ def test_caps_count_marketing_on_the_same_medium_inside_the_window() -> None:
     shop.caps = {"email": Cap(at_most=2, within=Duration(days=14)), "sms": Cap(at_most=1, within=Duration(days=1))}
     audience = chosen(shop, EVERYBODY, medium="email")
     assert lost(audience) == {"A": "cap", "E": "cap", "F": "cap"}
-    assert audience.lines["cap"] == "at most 2 marketing email in 14d, this one included"
+    assert audience.lines["cap"] == "at most 2 marketing email in 14d, this one and those of other plans included"
+
+
+def test_caps_count_what_other_plans_are_about_to_send() -> None:
+    shop = world(*(customer(name) for name in "ABCD"), events={"contacted": [contact("C")]})
+    shop.caps = {"email": Cap(at_most=2, within=Duration(days=14))}
+    tables = shop.tables()
+    sent = [("A", "email"), ("A", "email"), ("B", "email"), ("B", "sms"), ("C", "email")]
+    tables.ibis.insert("committed", [{"customer_id": name, "channel": channel} for name, channel in sent])
+    assert lost(chosen(shop, EVERYBODY, medium="email", tables=tables)) == {"A": "cap", "C": "cap"}
 
 
 def test_keep_ranks_with_ties_by_id_and_unknown_last() -> None:

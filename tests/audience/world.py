@@ -98,6 +98,7 @@ class Tables:
         self.ibis = ibis.duckdb.connect()
         self._events = world.events
         self._load("customers", world.customers, {"customer_id": pa.string()} | arrow_types(VOCABULARY.fields))
+        self.ibis.create_table("committed", schema=ibis.schema({"customer_id": "string", "channel": "string"}))
         self.ibis.create_table("suppressed", schema=ibis.schema({"channel": "string", "address": "string"}))
 
     def tables(self) -> frozenset[str]:

@@ -132,14 +132,26 @@ def _last_refusal(medium: str, events: Events) -> ir.Scalar:
 
 def cap_text(medium: str, cap: Cap) -> str:
     """The rule in words."""
-    return f"at most {cap.at_most} marketing {medium} in {cap.within}, this one included"
+    return f"at most {cap.at_most} marketing {medium} in {cap.within}, this one and those of other plans included"
 
 
-def under_cap(medium: str, cap: Cap, aggregates: Aggregates) -> Verdict:
-    """Whether one more message stays within the cap. Service messages are free, those of unknown purpose are not."""
+def under_cap(medium: str, cap: Cap, aggregates: Aggregates, committed: ir.Table) -> Verdict:
+    """Whether one more message stays within the cap. Service messages are free, those of unknown purpose are not.
+
+    Args:
+        medium: The medium of the message.
+        cap: How many a customer may get.
+        aggregates: What is asked of the events.
+        committed: customer_id and channel of messages that other plans send within the cap's length of this one.
+    """
     channel = FieldTest("channel", FieldType.TEXT, Is((medium,)))
     name = aggregates.ask(EventUse("contacted", (channel,), Length(cap.within)), "not service", _not_service)
-    return lambda joined: cast(ir.IntegerValue, joined[name].fill_null(0)) < cap.at_most
+    waiting = aggregates.count_beside(committed.filter(committed["channel"] == medium))
+    return lambda joined: _number(joined, name) + _number(joined, waiting) < cap.at_most
+
+
+def _number(joined: ir.Table, name: str) -> ir.IntegerValue:
+    return cast(ir.IntegerValue, joined[name].fill_null(0))
 
 
 def _not_service(events: Events) -> ir.Scalar:

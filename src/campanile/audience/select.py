@@ -33,7 +33,7 @@ from campanile.audience.reach import (
     under_cap,
 )
 from campanile.clock import iso
-from campanile.customers.database import SUPPRESSED
+from campanile.customers.database import COMMITTED, SUPPRESSED
 from campanile.customers.engine import arm_number
 from campanile.spec.conditions import InSegment, NoneOf, Target
 from campanile.spec.project import Project
@@ -155,7 +155,8 @@ def _medium_rules(medium: str, project: Project, aggregates: Aggregates) -> Iter
     yield _suppression(medium, aggregates)
     cap = project.settings.policy.caps.get(medium)
     if cap:
-        yield _Rule("cap", cap_text(medium, cap), under_cap(medium, cap, aggregates))
+        committed = aggregates.database.own(COMMITTED)
+        yield _Rule("cap", cap_text(medium, cap), under_cap(medium, cap, aggregates, committed))
 
 
 def _suppression(medium: str, aggregates: Aggregates) -> _Rule:

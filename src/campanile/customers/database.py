@@ -41,6 +41,7 @@ IMPORTS = "imports"
 CONTACTS = "contacts"
 ASSIGNMENTS = "assignments"
 SUPPRESSED = "suppressed"
+COMMITTED = "committed"
 
 _OWN: Mapping[str, Mapping[str, str]] = {
     PROFILE_STATE: {"as_of": "timestamp", "settings": "string"},
@@ -54,6 +55,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     },
     ASSIGNMENTS: {"customer_id": "string", "at": "timestamp", "campaign": "string", "wave": "string", "arm": "string"},
     SUPPRESSED: {"channel": "string", "address": "string"},
+    COMMITTED: {"customer_id": "string", "channel": "string"},
 }  # fmt: skip
 _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
 

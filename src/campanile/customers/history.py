@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import ibis
 
 from campanile.customers import engine
-from campanile.customers.database import ASSIGNMENTS, CONTACTS, SUPPRESSED, CustomerDatabase
+from campanile.customers.database import ASSIGNMENTS, COMMITTED, CONTACTS, SUPPRESSED, CustomerDatabase
 from campanile.customers.zones import naive
 
 _CHUNK = 50_000
 _MARKETING = "marketing"
+
+T = TypeVar("T")
 
 
 class HandOver(Protocol):
@@ -52,17 +54,18 @@ def sync_history(database: CustomerDatabase, contacts: Iterable[HandOver]) -> in
     added = 0
     with engine.engine_errors(database.path), engine.transaction(database.ibis):
         for chunk in _chunks(contacts):
-            rows = ibis.memtable(list(chunk.values()), schema=database.own(CONTACTS).schema())
+            newest = {contact.message_id: _row(contact) for contact in chunk}
+            rows = ibis.memtable(list(newest.values()), schema=database.own(CONTACTS).schema())
             new = rows.anti_join(database.own(CONTACTS), "message_id")
             added += int(new.count().execute())
             database.append_own(CONTACTS, new)
     return added
 
 
-def _chunks(contacts: Iterable[HandOver]) -> Iterator[dict[str, dict[str, object]]]:
-    source = iter(contacts)
+def _chunks(rows: Iterable[T]) -> Iterator[list[T]]:
+    source = iter(rows)
     while chunk := list(islice(source, _CHUNK)):
-        yield {contact.message_id: _row(contact) for contact in chunk}
+        yield chunk
 
 
 def _row(contact: HandOver) -> dict[str, object]:
@@ -88,6 +91,28 @@ def sync_suppressions(database: CustomerDatabase, suppressed: Iterable[tuple[str
     rows = [{"channel": channel, "address": address} for channel, address in suppressed]
     with engine.engine_errors(database.path):
         database.store_own(SUPPRESSED, ibis.memtable(rows, schema=database.own(SUPPRESSED).schema()))
+
+
+def sync_commitments(database: CustomerDatabase, medium: str, customers: Iterable[str]) -> None:
+    """Replaces what the customer database knows of messages that other plans are about to send.
+
+    Args:
+        database: Open for writing.
+        medium: Theirs.
+        customers: Whom they are for: one entry a message; streamed.
+    """
+    rows = ({"customer_id": customer, "channel": medium} for customer in customers)
+    _replace(database, COMMITTED, rows)
+
+
+def _replace(database: CustomerDatabase, name: str, rows: Iterable[Mapping[str, object]]) -> None:
+    """Puts these rows in the place of what one of the product's own tables held, a chunk at a time."""
+    database.needs_writing()
+    schema = database.own(name).schema()
+    with engine.engine_errors(database.path), engine.transaction(database.ibis):
+        database.store_own(name, ibis.memtable([], schema=schema))
+        for chunk in _chunks(rows):
+            database.append_own(name, ibis.memtable(chunk, schema=schema))
 
 
 def record_assignment(database: CustomerDatabase, snapshot: Path, *, campaign: str, wave: str, at: datetime) -> int:

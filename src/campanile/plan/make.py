@@ -31,7 +31,7 @@ from campanile.messages.check import RenderCheck, check_all
 from campanile.messages.context import freeze
 from campanile.messages.render import CampaignMessages, open_messages
 from campanile.plan.freeze import fingerprint, frozen_spec
-from campanile.plan.past import sync_past
+from campanile.plan.past import sync_past, sync_planned
 from campanile.plan.snapshot import remove_drafts, snapshot_relation, write_snapshot
 from campanile.plan.strength import strength_of
 from campanile.plan.types import Left, Load, Plan, from_summary, summary
@@ -78,6 +78,7 @@ def make_plan(  # noqa: PLR0913 - the stores come from outside, so that a flow o
     if known is not None and known.begun:
         return known
     sync_past(project, database, ledger)
+    sync_planned(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
     ensure_profile(project, database, as_of)
     work = _Work(project, spec, as_of, database, ledger)
     audience = select(spec.target, database, as_of, project=project, medium=spec.channel.use)
