@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import ibis
 
 from campanile.customers import engine
-from campanile.customers.database import ASSIGNMENTS, COMMITTED, CONTACTS, SUPPRESSED, CustomerDatabase
+from campanile.customers.database import ASSIGNMENTS, COMMITTED, CONTACTS, LEDGER_READ, SUPPRESSED, CustomerDatabase
 from campanile.customers.zones import naive
 
 _CHUNK = 50_000
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class HandOver(Protocol):
-    """A message that a provider took, as the ledger tells it."""
+    """What became of one hand-over, as the ledger tells it."""
 
     @property
     def message_id(self) -> str: ...  # noqa: D102
@@ -35,31 +35,46 @@ class HandOver(Protocol):
     def arm(self) -> str: ...  # noqa: D102
     @property
     def at(self) -> datetime: ...  # noqa: D102
+    @property
+    def arrived(self) -> bool: ...  # noqa: D102
 
 
-def last_contact(database: CustomerDatabase) -> datetime | None:
-    """When the newest hand-over that the customer database knows was made; what came before need not be read again."""
-    newest: datetime | None = database.own(CONTACTS)["at"].max().to_pyarrow().as_py()
-    return newest.replace(tzinfo=UTC) if newest else None
+class HandOvers(Protocol):
+    """Where hand-overs are kept: numbered, so that whoever has read up to a number has missed nothing."""
+
+    @property
+    def identity(self) -> str: ...  # noqa: D102
+    def last_serial(self) -> int: ...  # noqa: D102
+    def contacts(self, after: int = 0) -> Iterable[HandOver]: ...  # noqa: D102
 
 
-def sync_history(database: CustomerDatabase, contacts: Iterable[HandOver]) -> int:
-    """Adds accepted hand-overs to the `contacted` events; returns how many were new. A message counts once.
+def sync_history(database: CustomerDatabase, ledger: HandOvers) -> None:
+    """Nothing; the `contacted` events now include every message that arrived or may have, each of them once.
+
+    Only what the ledger wrote since the last time is read. A message that turns out not to have arrived is taken out.
 
     Args:
         database: Open for writing.
-        contacts: As `Ledger.contacts` gives them; streamed.
+        ledger: What it tells of hand-overs is streamed.
     """
     database.needs_writing()
-    added = 0
+    last = ledger.last_serial()
     with engine.engine_errors(database.path), engine.transaction(database.ibis):
-        for chunk in _chunks(contacts):
-            newest = {contact.message_id: _row(contact) for contact in chunk}
-            rows = ibis.memtable(list(newest.values()), schema=database.own(CONTACTS).schema())
-            new = rows.anti_join(database.own(CONTACTS), "message_id")
-            added += int(new.count().execute())
-            database.append_own(CONTACTS, new)
-    return added
+        for chunk in _chunks(ledger.contacts(_read_until(database, ledger.identity, last))):
+            newest = {hand_over.message_id: hand_over for hand_over in chunk}
+            database.delete_own(CONTACTS, "message_id", list(newest))
+            rows = [_row(hand_over) for hand_over in newest.values() if hand_over.arrived]
+            database.append_own(CONTACTS, ibis.memtable(rows, schema=database.own(CONTACTS).schema()))
+        read = [{"ledger": ledger.identity, "serial": last}]
+        database.store_own(LEDGER_READ, ibis.memtable(read, schema=database.own(LEDGER_READ).schema()))
+
+
+def _read_until(database: CustomerDatabase, ledger: str, last: int) -> int:
+    """The number up to which that ledger was read; 0 for another one, or one put back from a backup."""
+    for read in database.own(LEDGER_READ).to_pyarrow().to_pylist():
+        if read["ledger"] == ledger and read["serial"] <= last:
+            return int(read["serial"])
+    return 0
 
 
 def _chunks(rows: Iterable[T]) -> Iterator[list[T]]:
@@ -68,15 +83,15 @@ def _chunks(rows: Iterable[T]) -> Iterator[list[T]]:
         yield chunk
 
 
-def _row(contact: HandOver) -> dict[str, object]:
+def _row(hand_over: HandOver) -> dict[str, object]:
     return {
-        "message_id": contact.message_id,
-        "customer_id": contact.customer_id,
-        "at": naive(contact.at),
-        "channel": contact.channel,
-        "campaign": contact.campaign,
+        "message_id": hand_over.message_id,
+        "customer_id": hand_over.customer_id,
+        "at": naive(hand_over.at),
+        "channel": hand_over.channel,
+        "campaign": hand_over.campaign,
         "purpose": _MARKETING,
-        "arm": contact.arm,
+        "arm": hand_over.arm,
     }
 
 

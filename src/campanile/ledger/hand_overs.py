@@ -13,7 +13,7 @@ from campanile.events import MessageState, Outcome, PlannedMessage, Receipt
 from campanile.ledger import tables, variables
 from campanile.ledger.addresses import address_key
 from campanile.ledger.records import Mode, Opened
-from campanile.ledger.store import Ledger
+from campanile.ledger.store import Ledger, next_serial
 
 #: After so many times that the provider put a message off, it is given up.
 TRIES = 5
@@ -61,6 +61,7 @@ _CLOSE = (
         provider_id=bindparam("provider"),
         detail=bindparam("said"),
         closed_at=bindparam("at"),
+        serial=bindparam("number"),
     )
 )
 _COUNT_ATTEMPT = update(tables.message).where(*_MINE).values(attempts=bindparam("n"))
@@ -166,8 +167,9 @@ def planned(row: Row[Any]) -> PlannedMessage:
 def _settle(connection: Connection, answers: Sequence[Receipt], now: datetime) -> None:
     if not answers:
         return
+    shared = {"at": now, "number": next_serial(connection)}
     closed = [
-        {"key": a.message_id, "came": a.outcome.value, "provider": a.provider_id, "said": a.detail, "at": now}
+        {"key": a.message_id, "came": a.outcome.value, "provider": a.provider_id, "said": a.detail, **shared}
         for a in answers
     ]
     connection.execute(_CLOSE, closed)
@@ -202,6 +204,7 @@ def _give_back(connection: Connection, message_ids: Sequence[str], now: datetime
     if not message_ids:
         return
     closed = {"came": Outcome.NOT_SENT.value, "provider": "", "said": "not handed over", "at": now}
+    closed["number"] = next_serial(connection)
     connection.execute(_CLOSE, [{"key": message_id, **closed} for message_id in message_ids])
     connection.execute(_RELEASE, [{"key": message_id} for message_id in message_ids])
 

@@ -23,8 +23,8 @@ from sqlalchemy import (
 
 from campanile.events import CONTROL, MessageState, Outcome
 
-#: Raised when the tables change; a ledger with a higher number was made by a newer Campanile.
-SCHEMA = 1
+#: Raised when the tables change; only a ledger of the same number can be read.
+SCHEMA = 2
 
 
 class Moment(TypeDecorator[datetime]):
@@ -108,6 +108,8 @@ attempt = Table(
     Column("outcome", String),
     Column("provider_id", String, nullable=False, server_default=""),
     Column("detail", String, nullable=False, server_default=""),
+    # Rises with every commit that gives outcomes: who has read up to a number has missed nothing, whatever the clock.
+    Column("serial", Integer, index=True),
     _one_of("outcome", Outcome),
     # An attempt without an outcome is a hand-over under way: it could be accepted too.
     Index(

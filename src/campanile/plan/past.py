@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from campanile import clock
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.history import (
-    last_contact,
     record_assignment,
     sync_commitments,
     sync_history,
@@ -29,7 +28,7 @@ def sync_past(project: Project, database: CustomerDatabase, ledger: Ledger) -> N
     Raises:
         CampanileError: The snapshot of an earlier campaign is gone.
     """
-    sync_history(database, ledger.contacts(last_contact(database)))
+    sync_history(database, ledger)
     sync_suppressions(database, ledger.suppressions())
     for record in ledger.plans():
         if record.state == "planned":
