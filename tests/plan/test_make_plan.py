@@ -137,7 +137,7 @@ def test_a_killed_planning_leaves_a_whole_plan_or_none(shop: Project) -> None:
         f"project = with_outbox(load_project(ROOT, home=Path({str(shop.home)!r})))\n"
         "print('ready', flush=True)\nplanned(project)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path])}
 
     def plan_until(seconds: float) -> tuple[int, float]:
         """How the planning ended, killed after so many seconds, and how long it took."""
