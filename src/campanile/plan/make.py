@@ -32,7 +32,7 @@ from campanile.messages.context import freeze
 from campanile.messages.render import CampaignMessages, open_messages
 from campanile.plan.freeze import fingerprint, frozen_spec
 from campanile.plan.past import sync_past, sync_planned
-from campanile.plan.snapshot import remove_drafts, snapshot_relation, write_snapshot
+from campanile.plan.snapshot import remove_drafts, snapshot_relation, write_snapshot, zone_or
 from campanile.plan.strength import strength_of
 from campanile.plan.types import Left, Load, Plan, from_summary, summary
 from campanile.plan.weigh import weigh
@@ -183,7 +183,7 @@ class _Work:
             variables=variables,
             due_at=due,
             expires_at=self.spec.timing.deadline.after(due),
-            zone=str(row.get("timezone") or self.project.zone.key),
+            zone=zone_or(str(row.get("timezone") or ""), self.project.zone).key,
             batch=batch,
         )
 
