@@ -51,7 +51,7 @@ class PlannedMessage:
     variables: Mapping[str, object]
     due_at: datetime
     expires_at: datetime
-    #: IANA name of the recipient's time zone, for quiet hours.
+    #: IANA name of the time zone that quiet hours and the last day of the offer mean: the recipient's, or the shop's.
     zone: str
     batch: int
 

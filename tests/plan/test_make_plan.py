@@ -163,6 +163,14 @@ def test_a_zone_that_nobody_knows_is_the_shops_and_stops_nothing(own_shop: Calla
     assert run_campaign(own_shop(), "winback", mode="send", now=lambda: later).status["state"] == "sent"
 
 
+def test_by_the_shops_clock_quiet_hours_are_the_shops(own_shop: Callable[[], Project]) -> None:
+    project = own_shop()
+    found = zones(project, "clock: shop", "Europe/Madrid", "America/New_York", None)
+    assert found == {name: {"Asia/Shanghai"} for name in ("Europe/Madrid", "America/New_York", "")}
+    report = run_campaign(own_shop(), "winback", mode="send", now=lambda: DUE)
+    assert (report.status["held"], report.status["state"]) == (0, "sent")
+
+
 @pytest.mark.crash
 def test_a_killed_planning_leaves_a_whole_plan_or_none(shop: Project) -> None:
     """SIGKILL at many moments: afterwards there is no plan or a whole one, and the next planning works."""

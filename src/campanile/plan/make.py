@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import ibis.expr.types as ir
 
@@ -183,9 +184,14 @@ class _Work:
             variables=variables,
             due_at=due,
             expires_at=self.spec.timing.deadline.after(due),
-            zone=zone_or(str(row.get("timezone") or ""), self.project.zone).key,
+            zone=self.zone(row.get("timezone")).key,
             batch=batch,
         )
+
+    def zone(self, name: object) -> ZoneInfo:
+        """The zone that `at` and `quiet` mean for a customer with that time zone."""
+        shop = self.project.zone
+        return shop if self.spec.timing.clock == "shop" else zone_or(str(name or ""), shop)
 
     def register(  # noqa: PLR0913
         self,
