@@ -58,7 +58,7 @@ class TestRegister:
         }
         message = planned(1, variables=values, due_at=NOW.astimezone(None))
         register(ledger, [message])
-        assert list(waiting(ledger, "plan-winback")) == [message]
+        assert list(waiting(ledger, "plan-winback")) == [(message, NOW)]
 
     def test_the_same_plan_again_changes_nothing(self, ledger: Ledger) -> None:
         plan = register(ledger, several(3))
@@ -292,4 +292,5 @@ def test_a_second_open_attempt_is_refused_by_the_table(ledger: Ledger) -> None:
 def test_moments_keep_their_instant(ledger: Ledger) -> None:
     due = datetime(2026, 3, 5, 10, 30, tzinfo=UTC)
     register(ledger, [planned(1, due_at=due)])
-    assert next(iter(waiting(ledger, "plan-winback"))).due_at == due
+    message, not_before = next(iter(waiting(ledger, "plan-winback")))
+    assert message.due_at == not_before == due

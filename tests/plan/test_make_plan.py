@@ -144,7 +144,7 @@ def zones(project: Project, timing: str, *names: str | None) -> dict[str, set[st
     plan = planned(with_outbox(load_project(project.root, home=project.home)))
     found: dict[str, set[str]] = {}
     with Ledger.open(project.ledger_path) as ledger:
-        for message in waiting(ledger, plan.plan_id):
+        for message, _ in waiting(ledger, plan.plan_id):
             found.setdefault(said[message.customer_id], set()).add(message.zone)
     return found
 

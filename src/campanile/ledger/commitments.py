@@ -67,9 +67,9 @@ def _query(around: Around) -> Select[tuple[str]]:
 def _waits(around: Around) -> ColumnElement[bool]:
     message = tables.message.c
     waiting = message.state.in_([state.value for state in UNFINISHED])
-    goes_out = [message.expires_at > around.as_of, message.due_at < around.before]
+    goes_out = [message.expires_at > around.as_of, message.not_before < around.before]
     if around.as_of <= around.after:
-        goes_out.append(message.due_at > around.after)
+        goes_out.append(message.not_before > around.after)
     return and_(waiting, *goes_out) if around.as_of < around.before else false()
 
 

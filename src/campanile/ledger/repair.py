@@ -91,7 +91,7 @@ def _decide(connection: Connection, message_ids: Sequence[str], verdict: Verdict
         connection.execute(update(attempt).where(*lost).values(outcome=verdict, closed_at=now, serial=serial))
     if verdict == "not_sent":
         # Whoever orders a second hand-over orders it for now; the deadline still holds.
-        again = {"state": MessageState.DUE.value, "reason": reason, "due_at": now, "settled_at": None}
+        again = {"state": MessageState.DUE.value, "reason": reason, "not_before": now, "settled_at": None}
         _move(connection, message_ids, again)
         plan_ids = select(tables.message.c.plan_id).where(tables.message.c.message_id.in_(message_ids[:1]))
         sent = (tables.plan.c.plan_id.in_(plan_ids), tables.plan.c.state == "sent")

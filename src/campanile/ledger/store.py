@@ -136,7 +136,7 @@ class Ledger:
         """The moment from which the plan's next waiting message may go out; None when none waits."""
         table = tables.message
         waiting = (MessageState.DUE.value, MessageState.HELD.value)
-        query = select(func.min(table.c.due_at)).where(table.c.plan_id == plan_id, table.c.state.in_(waiting))
+        query = select(func.min(table.c.not_before)).where(table.c.plan_id == plan_id, table.c.state.in_(waiting))
         with self.reading() as connection:
             moment: datetime | None = connection.scalar(query)
         return moment

@@ -82,6 +82,8 @@ message = Table(
     Column("address", String, nullable=False),
     Column("variables", Text, nullable=False),
     Column("due_at", Moment, nullable=False),
+    # From when it may go out: its moment at first, later when quiet hours hold it or a provider puts it off.
+    Column("not_before", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
     Column("zone", String, nullable=False),
     Column("state", String, nullable=False, server_default=MessageState.DUE.value),
@@ -94,7 +96,7 @@ message = Table(
     _one_of("state", MessageState),
     UniqueConstraint("plan_id", "step", "customer_id", "channel", name="one_message_per_recipient_and_step"),
     # Claims walk this index in order, tallies read nothing else.
-    Index("message_queue", "plan_id", "batch", "state", "due_at"),
+    Index("message_queue", "plan_id", "batch", "state", "not_before"),
 )
 
 attempt = Table(
