@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,8 +14,13 @@ from hypothesis import strategies as st
 from audience.oracle import Oracle
 from audience.world import VOCABULARY, Tables, World, make_world
 from campanile.audience import Audience, Step, select
+from campanile.audience.frame import Frame
+from campanile.audience.reach import address_of
 from campanile.clock import Duration
 from campanile.errors import CampanileError
+from campanile.ledger import Ledger
+from campanile.ledger.addresses import address_key
+from campanile.money import Currency
 from campanile.spec.conditions import Segment, Target
 from campanile.spec.grammar import Names, parse_conditions, parse_target
 from campanile.spec.settings import Cap
@@ -161,6 +167,50 @@ def test_a_shop_without_flags_goes_by_address_and_consent() -> None:
 def test_an_unknown_medium_is_named() -> None:
     with pytest.raises(CampanileError, match='nobody can be reached by "fax"'):
         chosen(world(customer("A")), EVERYBODY, medium="fax")
+
+
+ADDRESSES = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+    st.text(" \t\u3000\u00a0+0086123０８＋aBzZİıßẞſKÅΣς@.-()/\x00\n\v\u200b", max_size=20),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ADDRESSES, min_size=1, max_size=200))
+def test_engine_and_ledger_compare_addresses_by_one_rule(texts: list[str]) -> None:
+    shop = world(*(customer(str(number), email=text, phone=text) for number, text in enumerate(texts)))
+    frame = Frame(AS_OF, shop.zone, Currency("CNY"), {})
+    people = shop.tables().ibis.table("customers")
+    for medium in ("email", "sms"):
+        keys = people.select("customer_id", key=address_of(people, medium, frame)).to_pyarrow().to_pylist()
+        found = {row["customer_id"]: row["key"] for row in keys}
+        assert found == {str(number): address_key(medium, text) for number, text in enumerate(texts)}
+
+
+@pytest.mark.parametrize(
+    ("medium", "suppressed", "typed"),
+    [
+        ("email", "straße@mail.example", "Straße@Mail.Example"),
+        ("email", "İpek@mail.example", " İPEK@mail.example"),
+        ("email", "li@mail.example", "ＬＩ＠mail.example\u3000"),
+        ("sms", "+8613800138000", "008613800138000"),
+        ("sms", "0086 138 0013 8000", "8613800138000"),
+        ("sms", "8613800138000", "+86 (138) 0013-8000"),
+        ("sms", "+8613800138000", "＋８６１３８００１３８０００"),
+    ],
+)
+def test_a_suppression_holds_however_the_address_was_typed(
+    tmp_path: Path, medium: str, suppressed: str, typed: str
+) -> None:
+    reach = {"email": typed} if medium == "email" else {"phone": typed, "phone_ok": True, "sms_consent": True}
+    shop = world(customer("A", **reach))
+    tables = shop.tables()
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        ledger.suppress(medium, suppressed, reason="unsubscribed", source="test", at=AS_OF)
+        assert ledger.is_suppressed(medium, typed)
+        known = [{"channel": channel, "address": address} for channel, address in ledger.suppressions()]
+    tables.ibis.insert("suppressed", known)
+    assert lost(chosen(shop, EVERYBODY, medium=medium, tables=tables)) == {"A": "suppression"}
 
 
 def test_suppressed_addresses_are_left_out_by_channel() -> None:

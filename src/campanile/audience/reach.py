@@ -17,6 +17,7 @@ from campanile.audience.compile import Verdict, customer_column
 from campanile.audience.frame import Frame
 from campanile.customers.zones import shop_day
 from campanile.errors import CampanileError, did_you_mean
+from campanile.ledger.addresses import LETTERS, NOT_DIGITS, PREFIX
 from campanile.spec.conditions import EventUse, FieldTest, Is, Length, Lifetime
 from campanile.spec.settings import Cap
 from campanile.spec.vocabulary import FieldType
@@ -80,7 +81,9 @@ def _flag(joined: ir.Table, name: str, frame: Frame) -> ir.BooleanValue:
 def address_of(joined: ir.Table, medium: str, frame: Frame) -> ir.StringValue:
     """The contact point as the ledger compares it, however it was typed; empty when unknown."""
     column = cast(ir.StringValue, customer_column(joined, reach_of(medium).address, FieldType.TEXT, frame))
-    written = column.re_replace(r"[^\d+]", "") if medium == "sms" else column.strip().lower()
+    written = column.translate(*LETTERS)
+    if medium == "sms":
+        written = written.re_replace(NOT_DIGITS, "").re_replace(PREFIX, "")
     return cast(ir.StringValue, written.fill_null(""))
 
 
