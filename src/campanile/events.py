@@ -49,9 +49,10 @@ class PlannedMessage:
     address: str
     #: What the template needs, frozen at plan time.
     variables: Mapping[str, object]
+    #: Its moment in the plan. Never changes, so the offer ends when it was planned to, however late the message leaves.
     due_at: datetime
     expires_at: datetime
-    #: IANA name of the recipient's time zone, for quiet hours.
+    #: IANA name of the time zone that quiet hours and the last day of the offer mean: the recipient's, or the shop's.
     zone: str
     batch: int
 

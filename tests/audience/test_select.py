@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,8 +14,13 @@ from hypothesis import strategies as st
 from audience.oracle import Oracle
 from audience.world import VOCABULARY, Tables, World, make_world
 from campanile.audience import Audience, Step, select
+from campanile.audience.frame import Frame
+from campanile.audience.reach import address_of
 from campanile.clock import Duration
 from campanile.errors import CampanileError
+from campanile.ledger import Ledger
+from campanile.ledger.addresses import address_key
+from campanile.money import Currency
 from campanile.spec.conditions import Segment, Target
 from campanile.spec.grammar import Names, parse_conditions, parse_target
 from campanile.spec.settings import Cap
@@ -163,12 +169,91 @@ def test_an_unknown_medium_is_named() -> None:
         chosen(world(customer("A")), EVERYBODY, medium="fax")
 
 
+ADDRESSES = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+    st.text(" \t\u3000\u00a0+0086123０８＋aBzZİıßẞſKÅΣς@.-()/\x00\n\v\u200b", max_size=20),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ADDRESSES, min_size=1, max_size=200))
+def test_engine_and_ledger_compare_addresses_by_one_rule(texts: list[str]) -> None:
+    shop = world(*(customer(str(number), email=text, phone=text) for number, text in enumerate(texts)))
+    frame = Frame(AS_OF, shop.zone, Currency("CNY"), {})
+    people = shop.tables().ibis.table("customers")
+    for medium in ("email", "sms"):
+        keys = people.select("customer_id", key=address_of(people, medium, frame)).to_pyarrow().to_pylist()
+        found = {row["customer_id"]: row["key"] for row in keys}
+        assert found == {str(number): address_key(medium, text) for number, text in enumerate(texts)}
+
+
+@pytest.mark.parametrize(
+    ("medium", "suppressed", "typed"),
+    [
+        ("email", "straße@mail.example", "Straße@Mail.Example"),
+        ("email", "İpek@mail.example", " İPEK@mail.example"),
+        ("email", "li@mail.example", "ＬＩ＠mail.example\u3000"),
+        ("sms", "+8613800138000", "008613800138000"),
+        ("sms", "0086 138 0013 8000", "8613800138000"),
+        ("sms", "8613800138000", "+86 (138) 0013-8000"),
+        ("sms", "+8613800138000", "＋８６１３８００１３８０００"),
+    ],
+)
+def test_a_suppression_holds_however_the_address_was_typed(
+    tmp_path: Path, medium: str, suppressed: str, typed: str
+) -> None:
+    reach = {"email": typed} if medium == "email" else {"phone": typed, "phone_ok": True, "sms_consent": True}
+    shop = world(customer("A", **reach))
+    tables = shop.tables()
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        ledger.suppress(medium, suppressed, reason="unsubscribed", source="test", at=AS_OF)
+        assert ledger.is_suppressed(medium, typed)
+        known = [{"channel": channel, "address": address} for channel, address in ledger.suppressions()]
+    tables.ibis.insert("suppressed", known)
+    assert lost(chosen(shop, EVERYBODY, medium=medium, tables=tables)) == {"A": "suppression"}
+
+
 def test_suppressed_addresses_are_left_out_by_channel() -> None:
     shop = world(customer("A"), customer("B"))
     tables = shop.tables()
     rows = [{"channel": "email", "address": "a@example.com"}, {"channel": "sms", "address": "b@example.com"}]
     tables.ibis.insert("suppressed", rows)
     assert lost(chosen(shop, EVERYBODY, medium="email", tables=tables)) == {"A": "suppression"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "channel", "hour", "kept"),
+    [
+        ({}, "email", 0, False),
+        ({}, None, 0, False),
+        ({}, "Email ", 0, False),
+        ({}, "sms", 0, True),
+        ({}, "email", 24 * 30, True),
+        ({"email_consent_at": date(2026, 2, 21)}, "email", 0, True),
+        ({"email_consent_at": date(2026, 2, 20)}, "email", 0, False),
+        ({"email_consent_at": date(2026, 2, 21)}, "email", 12, False),
+        ({"email_consent_at": date(2026, 3, 2)}, "email", 0, False),
+        ({"sms_consent_at": date(2026, 2, 25)}, "email", 0, False),
+    ],
+)
+def test_whoever_unsubscribed_is_suppressed_until_they_agree_again(
+    fields: dict[str, Any], channel: str | None, hour: int, kept: bool
+) -> None:
+    """The unsubscription is of 20 February, 20:00 in the shop, or so many hours later; as_of is 1 March."""
+    event = {"customer_id": "A", "at": NOON + timedelta(hours=hour), "channel": channel}
+    earlier = {"customer_id": "A", "at": NOON - timedelta(days=90), "channel": "email"}
+    events = {"unsubscribed": [event, *([earlier] if fields else [])]}
+    audience = chosen(world(customer("A", **fields), events=events), EVERYBODY, medium="email")
+    assert lost(audience) == ({} if kept else {"A": "suppression"})
+    assert "not unsubscribed from email since the last email_consent_at" in audience.lines["suppression"]
+
+
+def test_unsubscriptions_of_a_shop_without_channels_and_consent_dates_are_of_everything() -> None:
+    tables = world(customer("A"), customer("B"), events={"unsubscribed": [{"customer_id": "A", "at": NOON}]}).tables()
+    tables.ibis.create_table("unsubscribed", tables.all_events("unsubscribed").drop("channel"), overwrite=True)
+    bare = tables.ibis.table("customers").drop("email_consent_at", "sms_consent_at")
+    tables.ibis.create_table("customers", bare, overwrite=True)
+    assert lost(chosen(world(), EVERYBODY, medium="email", tables=tables)) == {"A": "suppression"}
 
 
 def contact(name: str, **fields: Any) -> dict[str, Any]:
@@ -191,7 +276,16 @@ def test_caps_count_marketing_on_the_same_medium_inside_the_window() -> None:
     shop.caps = {"email": Cap(at_most=2, within=Duration(days=14)), "sms": Cap(at_most=1, within=Duration(days=1))}
     audience = chosen(shop, EVERYBODY, medium="email")
     assert lost(audience) == {"A": "cap", "E": "cap", "F": "cap"}
-    assert audience.lines["cap"] == "at most 2 marketing email in 14d, this one included"
+    assert audience.lines["cap"] == "at most 2 marketing email in 14d, this one and those of other plans included"
+
+
+def test_caps_count_what_other_plans_are_about_to_send() -> None:
+    shop = world(*(customer(name) for name in "ABCD"), events={"contacted": [contact("C")]})
+    shop.caps = {"email": Cap(at_most=2, within=Duration(days=14))}
+    tables = shop.tables()
+    sent = [("A", "email"), ("A", "email"), ("B", "email"), ("B", "sms"), ("C", "email")]
+    tables.ibis.insert("committed", [{"customer_id": name, "channel": channel} for name, channel in sent])
+    assert lost(chosen(shop, EVERYBODY, medium="email", tables=tables)) == {"A": "cap", "C": "cap"}
 
 
 def test_keep_ranks_with_ties_by_id_and_unknown_last() -> None:

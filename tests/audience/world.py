@@ -98,7 +98,12 @@ class Tables:
         self.ibis = ibis.duckdb.connect()
         self._events = world.events
         self._load("customers", world.customers, {"customer_id": pa.string()} | arrow_types(VOCABULARY.fields))
+        self.ibis.create_table("committed", schema=ibis.schema({"customer_id": "string", "channel": "string"}))
         self.ibis.create_table("suppressed", schema=ibis.schema({"channel": "string", "address": "string"}))
+
+    def tables(self) -> frozenset[str]:
+        """The shop's tables: customers, and the kinds of event that have rows."""
+        return frozenset({"customers", *self._events})
 
     def _load(self, name: str, rows: list[dict[str, Any]], columns: dict[str, pa.DataType]) -> None:
         table = pa.table({key: pa.array([row.get(key) for row in rows], type_) for key, type_ in columns.items()})

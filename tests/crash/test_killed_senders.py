@@ -41,7 +41,7 @@ def sink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]
 def drive(root: Path, record: Path, *options: str) -> dict[str, int]:
     """What the driver says of its kills."""
     command = [sys.executable, "-m", "support.crash_driver", str(root), str(record), *options]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     found: dict[str, int] = json.loads(done.stdout)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import ibis
@@ -13,10 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from campanile.customers.database import CustomerDatabase
-from campanile.customers.history import last_contact, record_assignment, sync_history
+from campanile.customers.history import record_assignment, sync_history
 from campanile.customers.orders import valid_orders
 from campanile.customers.profile import ensure_profile, refresh_profile
 from campanile.errors import CampanileError
+from campanile.events import Outcome, Receipt
+from campanile.ledger import Ledger, Mode
+from campanile.ledger.hand_overs import claim, exchange
+from campanile.ledger.repair import recover, settle_unknown
+from support.plans import NOW, message_id, register, several
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -156,31 +160,70 @@ def test_lines_of_orders_that_do_not_count_do_not_count(orders):
     assert sorted(lines) == ["none", "s1", "s4", "s6"]
 
 
-@dataclass
-class Sent:
-    message_id: str
-    at: datetime
-    customer_id: str = "a"
-    channel: str = "email"
-    campaign: str = "winback"
-    arm: str = "treatment"
+def hand_over(ledger: Ledger, numbers: list[int], outcome: Outcome, at: datetime) -> None:
+    """Hands messages of the plan over at that moment, all with one outcome."""
+    ids = {message_id("winback", number) for number in numbers}
+    wanted = [m for m in claim(ledger, "plan-winback", 0, now=NOW, limit=100) if m.message_id in ids]
+    exchange(ledger, "plan-winback", wanted=wanted, mode=Mode("smtp"), now=at)
+    answers = [Receipt(message.message_id, outcome) for message in wanted]
+    exchange(ledger, "plan-winback", answers=answers, mode=Mode("smtp"), now=at)
+    recover(ledger, "plan-winback", Mode("smtp"), at)
 
 
-def test_own_history_joins_the_imported_one(shop, opened):
+def contacted(database: CustomerDatabase) -> list[str]:
+    found = database.events("contacted", NOW + timedelta(days=9)).order_by("customer_id").to_pyarrow().to_pylist()
+    return [row["customer_id"] for row in found]
+
+
+def test_own_history_joins_the_imported_one(shop, opened, tmp_path):
     shop.write("contacts.csv", "Id,At,Channel,Purpose\na,2026-01-01,sms,service\n")
     _, database = opened(
         "  contacted: {file: contacts.csv, columns: {customer_id: Id, at: At, channel: Channel, purpose: Purpose}}\n"
     )
-    assert last_contact(database) is None
-    sent = [Sent("m1", AS_OF - timedelta(days=2)), Sent("m2", AS_OF - timedelta(days=1)), Sent("m1", AS_OF)]
-    assert sync_history(database, sent) == 2
-    assert sync_history(database, [*sent, Sent("m3", AS_OF + timedelta(days=1))]) == 1
-    assert last_contact(database) == AS_OF + timedelta(days=1)
-    found = database.events("contacted", AS_OF).order_by("at").to_pyarrow().to_pylist()
-    assert [(row["at"].day, row["channel"], row["purpose"], row["campaign"]) for row in found] == [
-        (1, "sms", "service", None),
-        (28, "email", "marketing", "winback"),
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        sync_history(database, ledger)
+        register(ledger, several(4))
+        hand_over(ledger, [0], Outcome.ACCEPTED, NOW)
+        hand_over(ledger, [1], Outcome.REJECTED, NOW)
+        sync_history(database, ledger)
+    found = database.events("contacted", NOW + timedelta(days=1)).order_by("at").to_pyarrow().to_pylist()
+    assert [(row["customer_id"], row["channel"], row["purpose"], row["campaign"]) for row in found] == [
+        ("a", "sms", "service", None),
+        ("C000000", "email", "marketing", "winback"),
     ]
+    assert contacted(database) == ["C000000", "a"]
+    assert database.events("contacted", NOW).count().execute() == 1
+
+
+def test_a_hand_over_written_down_late_is_not_missed(shop, tmp_path):
+    """Begun before others, answered after they were read; and one whose answer was lost counts until it is settled."""
+    with CustomerDatabase.open(shop.project()) as database, Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        register(ledger, several(6))
+        hand_over(ledger, [0], Outcome.ACCEPTED, NOW)
+        sync_history(database, ledger)
+        hand_over(ledger, [1], Outcome.ACCEPTED, NOW - timedelta(hours=1))
+        hand_over(ledger, [2, 3], Outcome.UNKNOWN, NOW - timedelta(hours=1))
+        sync_history(database, ledger)
+        assert contacted(database) == ["C000000", "C000001", "C000002", "C000003"]
+        lost = message_id("winback", 2)
+        settle_unknown(ledger, "plan-winback", [lost], verdict="not_sent", who="Mei", why="log", now=NOW)
+        settle_unknown(ledger, "plan-winback", None, verdict="accepted", who="Mei", why="log", now=NOW)
+        for _ in range(2):
+            sync_history(database, ledger)
+            assert contacted(database) == ["C000000", "C000001", "C000003"]
+        hand_over(ledger, [2], Outcome.ACCEPTED, NOW)
+        sync_history(database, ledger)
+        assert contacted(database) == ["C000000", "C000001", "C000002", "C000003"]
+
+
+def test_another_ledger_is_read_from_its_beginning(shop, tmp_path):
+    with CustomerDatabase.open(shop.project()) as database:
+        for name, number in (("first", 0), ("second", 1)):
+            with Ledger.open(tmp_path / f"{name}.sqlite") as ledger:
+                register(ledger, several(2))
+                hand_over(ledger, [number], Outcome.ACCEPTED, NOW)
+                sync_history(database, ledger)
+        assert contacted(database) == ["C000000", "C000001"]
 
 
 def test_assignments_count_once_and_include_control(shop, opened, tmp_path):

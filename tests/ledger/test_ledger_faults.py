@@ -50,6 +50,16 @@ def test_a_database_of_somebody_else(tmp_path: Path) -> None:
         assert [row[0] for row in foreign.execute("SELECT name FROM sqlite_master")] == ["recipes"]
 
 
+def test_a_ledger_of_an_earlier_campanile(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger.open(path).close()
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
+    with pytest.raises(CampanileError, match="an earlier Campanile, whose tables differ; name another file") as caught:
+        Ledger.open(path)
+    assert "do not delete it" in str(caught.value)
+
+
 def test_a_ledger_of_a_newer_campanile(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     Ledger.open(path).close()

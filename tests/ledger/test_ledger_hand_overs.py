@@ -44,10 +44,10 @@ def answer(ledger: Ledger, number: int, outcome: Outcome, detail: str = "", now:
 
 def row(ledger: Ledger, number: int) -> tuple[str, str, datetime, int]:
     table = tables.message.c
-    query = select(table.state, table.reason, table.due_at, table.attempts)
+    query = select(table.state, table.reason, table.not_before, table.attempts)
     with ledger.reading() as connection:
         found = connection.execute(query.where(table.message_id == message_id("winback", number))).one()
-    return found.state, found.reason, found.due_at, found.attempts
+    return found.state, found.reason, found.not_before, found.attempts
 
 
 class TestClaim:
@@ -160,9 +160,9 @@ class TestAnswers:
         for _ in range(TRIES):
             open_all(ledger, take(ledger, now=now), now=now)
             answer(ledger, 0, Outcome.NOT_SENT, "451 4.7.1", now=now)
-            state, reason, due_at, _ = row(ledger, 0)
-            pauses.append((due_at - now) // timedelta(minutes=1))
-            now = due_at
+            state, reason, not_before, _ = row(ledger, 0)
+            pauses.append((not_before - now) // timedelta(minutes=1))
+            now = not_before
         assert pauses[:-1] == [1, 2, 4, 8]
         assert (state, reason) == ("rejected", "gave up after 5 tries, the last: put off: 451 4.7.1")
         assert row(ledger, 0)[3] == TRIES
@@ -183,6 +183,29 @@ class TestAnswers:
         answer(ledger, 0, Outcome.NOT_SENT)
         answer(ledger, 0, Outcome.ACCEPTED)
         assert row(ledger, 0) == before
+
+
+class TestDueMoment:
+    """Whatever delays a message, its own moment stays: the offer's last day is counted from it."""
+
+    def test_stays_when_held(self, ledger: Ledger) -> None:
+        register(ledger, several(1))
+        end = NOW + timedelta(hours=11)
+        open_all(ledger, take(ledger), held={message_id("winback", 0): end})
+        assert [message.due_at for message in take(ledger, now=end)] == [NOW]
+
+    def test_stays_when_put_off(self, ledger: Ledger) -> None:
+        register(ledger, several(1))
+        open_all(ledger, take(ledger))
+        answer(ledger, 0, Outcome.NOT_SENT)
+        assert [message.due_at for message in take(ledger, now=NOW + timedelta(minutes=1))] == [NOW]
+
+    def test_stays_when_a_person_orders_a_second_hand_over(self, ledger: Ledger) -> None:
+        plan = register(ledger, several(1))
+        open_all(ledger, take(ledger))
+        answer(ledger, 0, Outcome.UNKNOWN)
+        resolve(ledger, plan, "resend", who="Mei", why="provider's log of 5 March")
+        assert [message.due_at for message in take(ledger, now=NOW + timedelta(days=10_000))] == [NOW]
 
 
 class TestRecovery:

@@ -16,6 +16,7 @@ from campanile.errors import CampanileError
 from campanile.events import MessageState, Outcome, PlannedMessage, Receipt
 from campanile.ledger import Ledger, Mode, tables
 from campanile.ledger.hand_overs import claim, exchange, waiting
+from campanile.ledger.repair import recover, settle_unknown
 from support.plans import NOW, message_id, plan_record, planned, register, several
 
 SMTP = Mode("smtp")
@@ -57,7 +58,7 @@ class TestRegister:
         }
         message = planned(1, variables=values, due_at=NOW.astimezone(None))
         register(ledger, [message])
-        assert list(waiting(ledger, "plan-winback")) == [message]
+        assert list(waiting(ledger, "plan-winback")) == [(message, NOW)]
 
     def test_the_same_plan_again_changes_nothing(self, ledger: Ledger) -> None:
         plan = register(ledger, several(3))
@@ -198,19 +199,19 @@ class TestRegistration:
 
 
 class TestHistory:
-    def test_contacts_are_what_providers_took(self, ledger: Ledger) -> None:
+    def test_contacts_are_what_providers_took_or_may_have(self, ledger: Ledger) -> None:
         plan = register(ledger, several(4))
         hand_over(
-            ledger, plan.plan_id, {0: Outcome.ACCEPTED, 1: Outcome.REJECTED, 2: Outcome.UNKNOWN, 3: Outcome.ACCEPTED}
+            ledger, plan.plan_id, {0: Outcome.ACCEPTED, 1: Outcome.REJECTED, 2: Outcome.UNKNOWN, 3: Outcome.NOT_SENT}
         )
-        found = list(ledger.contacts())
-        assert {contact.customer_id for contact in found} == {"C000000", "C000003"}
-        assert found[0].campaign == "winback"
-        assert found[0].at == NOW
-        assert list(ledger.contacts(NOW)) == found
-        assert list(ledger.contacts(NOW + timedelta(seconds=1))) == []
+        found = {contact.customer_id: contact for contact in ledger.contacts()}
+        assert {name: contact.arrived for name, contact in found.items()} == {
+            "C000000": True, "C000001": False, "C000002": True, "C000003": False,
+        }  # fmt: skip
+        assert (found["C000000"].campaign, found["C000000"].at) == ("winback", NOW)
+        assert list(ledger.contacts(ledger.last_serial())) == []
 
-    def test_a_message_tried_twice_is_one_contact(self, ledger: Ledger) -> None:
+    def test_a_message_tried_twice_comes_last_as_it_ended(self, ledger: Ledger) -> None:
         plan = register(ledger, several(1))
         hand_over(ledger, plan.plan_id, {0: Outcome.NOT_SENT})
         later = NOW + timedelta(minutes=2)
@@ -218,7 +219,32 @@ class TestHistory:
         exchange(ledger, plan.plan_id, wanted=again, mode=SMTP, now=later)
         answers = [Receipt(again[0].message_id, Outcome.ACCEPTED)]
         exchange(ledger, plan.plan_id, answers=answers, mode=SMTP, now=later)
-        assert [contact.at for contact in ledger.contacts()] == [later]
+        assert [(contact.at, contact.arrived) for contact in ledger.contacts()] == [(NOW, False), (later, True)]
+
+    def test_what_was_written_since_a_number_is_told_whatever_the_clock_says(self, ledger: Ledger) -> None:
+        plan = register(ledger, several(6))
+        hand_over(ledger, plan.plan_id, {0: Outcome.ACCEPTED, 1: Outcome.UNKNOWN})
+        recover(ledger, plan.plan_id, SMTP, NOW)
+        read = ledger.last_serial()
+        wanted = claim(ledger, plan.plan_id, 0, now=NOW, limit=1)
+        earlier = NOW - timedelta(days=2)
+        exchange(ledger, plan.plan_id, wanted=wanted, mode=SMTP, now=earlier)
+        exchange(
+            ledger, plan.plan_id, answers=[Receipt(wanted[0].message_id, Outcome.ACCEPTED)], mode=SMTP, now=earlier
+        )
+        unknown = message_id("winback", 1)
+        settle_unknown(ledger, plan.plan_id, [unknown], verdict="rejected", who="Mei", why="log", now=earlier)
+        exchange(ledger, plan.plan_id, wanted=claim(ledger, plan.plan_id, 0, now=NOW, limit=1), mode=SMTP, now=earlier)
+        recover(ledger, plan.plan_id, SMTP, earlier)
+        told = {contact.message_id: contact.arrived for contact in ledger.contacts(read)}
+        assert len(told) == 3
+        assert told[unknown] is False
+        assert told[wanted[0].message_id] is True
+
+    def test_every_ledger_has_an_identity_of_its_own(self, ledger: Ledger, tmp_path: Path) -> None:
+        with Ledger.open(tmp_path / "another.sqlite") as another:
+            assert another.identity != ledger.identity
+        assert len(ledger.identity) == 32
 
     def test_export_holds_every_message_and_no_address(self, ledger: Ledger, tmp_path: Path) -> None:
         plan = register(ledger, several(5))
@@ -266,4 +292,5 @@ def test_a_second_open_attempt_is_refused_by_the_table(ledger: Ledger) -> None:
 def test_moments_keep_their_instant(ledger: Ledger) -> None:
     due = datetime(2026, 3, 5, 10, 30, tzinfo=UTC)
     register(ledger, [planned(1, due_at=due)])
-    assert next(iter(waiting(ledger, "plan-winback"))).due_at == due
+    message, not_before = next(iter(waiting(ledger, "plan-winback")))
+    assert message.due_at == not_before == due

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -17,11 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from campanile.errors import CampanileError, ProblemsError
+from campanile.ledger.hand_overs import waiting
 from campanile.ledger.store import Ledger
 from campanile.plan.explain import explain
 from campanile.plan.types import to_json
-from campanile.spec.project import Project
-from conftest import AS_OF, ROOT, planned
+from campanile.sending.run import run_campaign
+from campanile.spec.project import Project, load_project
+from conftest import AS_OF, DUE, ROOT, planned, with_outbox
 
 
 def plans(project: Project) -> list[str]:
@@ -129,6 +132,45 @@ def test_a_new_plan_replaces_one_that_has_not_begun(own_shop: Callable[[], Proje
     assert [path.name for path in (project.snapshots_dir / "winback").iterdir()] == [Path(second.snapshot).name]
 
 
+def zones(project: Project, timing: str, *names: str | None) -> dict[str, set[str]]:
+    """The zones of the messages by what the customer table says, when these zones go round among the customers."""
+    edit(project, "campaigns/winback.yaml", "clock: customer", timing)
+    listed = ", ".join("null" if name is None else f"'{name}'" for name in names)
+    with duckdb.connect(project.database_path) as raw:
+        raw.execute("alter table customers add column timezone varchar")
+        number = f"(hash(customer_id) % {len(names)})::int + 1"
+        raw.execute(f"update customers set timezone = [{listed}][{number}]")
+        said = dict(raw.execute("select customer_id, coalesce(timezone, '') from customers").fetchall())
+    plan = planned(with_outbox(load_project(project.root, home=project.home)))
+    found: dict[str, set[str]] = {}
+    with Ledger.open(project.ledger_path) as ledger:
+        for message, _ in waiting(ledger, plan.plan_id):
+            found.setdefault(said[message.customer_id], set()).add(message.zone)
+    return found
+
+
+def test_a_zone_that_nobody_knows_is_the_shops_and_stops_nothing(own_shop: Callable[[], Project]) -> None:
+    project = own_shop()
+    found = zones(project, "clock: customer", "Europe/Madrid", "Asia/Beijing", "../etc", " ", None)
+    assert found == {
+        "Europe/Madrid": {"Europe/Madrid"},
+        **{name: {"Asia/Shanghai"} for name in ("Asia/Beijing", "../etc", " ", "")},
+    }
+    later = DUE + timedelta(hours=7)
+    dry = run_campaign(own_shop(), "winback", mode="dry-run", now=lambda: later)
+    assert dry.would is not None
+    assert dry.would["now"] == dry.status["planned"]
+    assert run_campaign(own_shop(), "winback", mode="send", now=lambda: later).status["state"] == "sent"
+
+
+def test_by_the_shops_clock_quiet_hours_are_the_shops(own_shop: Callable[[], Project]) -> None:
+    project = own_shop()
+    found = zones(project, "clock: shop", "Europe/Madrid", "America/New_York", None)
+    assert found == {name: {"Asia/Shanghai"} for name in ("Europe/Madrid", "America/New_York", "")}
+    report = run_campaign(own_shop(), "winback", mode="send", now=lambda: DUE)
+    assert (report.status["held"], report.status["state"]) == (0, "sent")
+
+
 @pytest.mark.crash
 def test_a_killed_planning_leaves_a_whole_plan_or_none(shop: Project) -> None:
     """SIGKILL at many moments: afterwards there is no plan or a whole one, and the next planning works."""
@@ -137,7 +179,7 @@ def test_a_killed_planning_leaves_a_whole_plan_or_none(shop: Project) -> None:
         f"project = with_outbox(load_project(ROOT, home=Path({str(shop.home)!r})))\n"
         "print('ready', flush=True)\nplanned(project)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path])}
 
     def plan_until(seconds: float) -> tuple[int, float]:
         """How the planning ended, killed after so many seconds, and how long it took."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import duckdb
@@ -40,6 +42,21 @@ def test_a_dry_run_speaks_of_the_messages_that_are_sent(shop: Project) -> None:
     assert not mails(shop)
     sent = run_campaign(shop, "winback", mode="send", now=lambda: DUE)
     assert sent.status["accepted"] == plan.load.messages
+
+
+def test_an_offer_ends_on_the_same_day_however_late_its_message_leaves(shop: Project) -> None:
+    """At half past nine in the evening everything is held; what leaves in the morning says what was planned."""
+    planned(shop)
+    held = run_campaign(shop, "winback", mode="send", now=lambda: DUE + timedelta(hours=11))
+    assert held.next_due is not None
+    assert held.status["held"] == held.status["planned"]
+    dry = run_campaign(shop, "winback", mode="dry-run", now=lambda: DUE + timedelta(hours=12))
+    assert dry.would is not None
+    assert dry.would["later"] == held.status["planned"]
+    run_campaign(shop, "winback", mode="send", now=lambda: held.next_due)  # type: ignore[arg-type,return-value]
+    texts = [message_from_bytes(mail, policy=policy.default).get_body(("plain",)) for mail in mails(shop).values()]
+    assert len(texts) == held.status["planned"]
+    assert all(text is not None and "2026年3月19日" in text.get_content() for text in texts)
 
 
 def test_a_second_run_sends_nothing(shop: Project) -> None:

@@ -110,6 +110,17 @@ def test_template_and_economics(project: Project) -> None:
     )
 
 
+def test_what_recipients_see_of_the_settings(project: Project) -> None:
+    """Where the mail server stands is nobody's business; who the mail says it is from is."""
+    edit(project.root, "campanile.yaml", "name: ", "name: The new ")
+    git(project.root, "commit", "-qam", "x", who="Wang Fang", day="2026-03-20")
+    (change,) = found(project)
+    assert (change.file, change.key, change.who) == ("campanile.yaml", "shop.name", "Wang Fang")
+    edit(project.root, "campanile.yaml", "{via: outbox}", "{via: outbox, connections: 3, signature: NEW}")
+    assert ("campanile.yaml", "channels.sms.signature", "NEW") in {(c.file, c.key, c.today) for c in found(project)}
+    assert len(found(project)) == 2
+
+
 def test_deleted_campaign_is_still_read(project: Project) -> None:
     for file in ("campaigns/winback.yaml", "experiments/winback.yaml"):
         (project.root / file).unlink()

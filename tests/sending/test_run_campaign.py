@@ -198,6 +198,38 @@ class TestRefusals:
             send(load_project(tmp_path))
         assert not project.outbox_dir.exists()
 
+    @pytest.mark.parametrize(
+        ("before", "after", "part"),
+        [
+            ("Shop <news@m.example.com>", "Rival <news@rival.example.com>", "channels"),
+            ('"reply_to": "a@m.example.com"', '"reply_to": "b@m.example.com"', "channels"),
+            ('"unsubscribe_mailto": "a@m.example.com"', '"unsubscribe_mailto": "b@m.example.com"', "channels"),
+            ("https://t.example.com", "https://rival.example.com", "shop"),
+            ("1 Example Road", "2 New Street", "shop"),
+        ],
+    )
+    def test_of_settings_that_recipients_see_changed_between_two_sends(
+        self, tmp_path: Path, before: str, after: str, part: str
+    ) -> None:
+        write_project(tmp_path, reply_to="a@m.example.com", unsubscribe_mailto="a@m.example.com")
+        path = tmp_path / "campanile.yaml"
+        project = load_project(tmp_path)
+        write_plan(project, [planned(1), planned(2, due_at=NOW + timedelta(hours=1))])
+        send(project)
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, after))
+        with pytest.raises(CampanileError, match=f"{part} of winback changed since it was planned, and its first"):
+            send(load_project(tmp_path), now=NOW + timedelta(hours=1))
+
+    def test_but_not_of_another_way_to_the_server(self, tmp_path: Path) -> None:
+        project = write_project(tmp_path, connections=2)
+        write_plan(project, [planned(1), planned(2, due_at=NOW + timedelta(hours=1))])
+        send(project)
+        with running_sink() as sink:
+            moved = write_project(tmp_path, port=sink.port, connections=1)
+            assert send(moved, now=NOW + timedelta(hours=1)).status["accepted"] == 2
+
     def test_of_files_that_changed_between_two_sends(self, tmp_path: Path) -> None:
         project = write_project(tmp_path)
         write_plan(project, [planned(1), planned(2, due_at=NOW + timedelta(hours=1))])
@@ -349,7 +381,7 @@ class TestPreview:
 
 
 def _python(code: str, *arguments: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE,

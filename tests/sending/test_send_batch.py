@@ -280,7 +280,7 @@ class TestEnds:
         assert tally[MessageState.ACCEPTED] + tally[MessageState.DUE] == 100
         with ledger.reading() as connection:
             assert connection.scalar(select(func.max(tables.message.c.deferrals))) == 0
-            assert connection.scalar(select(func.max(tables.message.c.due_at))) == NOW
+            assert connection.scalar(select(func.max(tables.message.c.not_before))) == NOW
         channel.act = lambda message: Receipt(message.message_id, Outcome.ACCEPTED)
         assert counts(run(ledger, plan, channel)) == {"accepted": 100}
 

@@ -117,6 +117,7 @@ class Aggregates:
     frame: Frame
     _tables: dict[Kind, ir.Table] = field(default_factory=dict)
     _asked: dict[tuple[EventUse, str | None], _Aggregate] = field(default_factory=dict)
+    _beside: list[ir.Table] = field(default_factory=list)
 
     def ask(self, use: EventUse, name: str, column: Column, *, counted_by: str | None = None) -> str:
         """The name that a column will have in the joined relation; NULL there for customers without such an event."""
@@ -125,8 +126,17 @@ class Aggregates:
         aggregate.columns.setdefault(name, column)
         return f"{aggregate.prefix} {name}"
 
+    def count_beside(self, rows: ir.Table) -> str:
+        """The name that the number of a customer's rows will have in the joined relation; NULL for none."""
+        unit = f"_b{len(self._beside)}"
+        counted = rows.group_by(rows["customer_id"].name(unit)).aggregate(**{f"{unit} rows": rows.count()})
+        self._beside.append(counted)
+        return f"{unit} rows"
+
     def joined(self, customers: ir.Table) -> ir.Table:
         """Customers, left joined with every aggregate asked for: as many rows as customers."""
+        for number, counted in enumerate(self._beside):
+            customers = customers.left_join(counted, [("customer_id", f"_b{number}")])
         for number, (events, columns) in enumerate(self._scans()):
             unit = f"_s{number}"
             grouped = events.table.group_by(events.table["customer_id"].name(unit)).aggregate(**columns)

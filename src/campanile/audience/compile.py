@@ -46,7 +46,7 @@ def customer_column(customers: ir.Table, name: str, type_: FieldType, frame: Fra
 
 
 def _fields(condition: Fields, aggregates: Aggregates) -> Verdict:
-    return _every(
+    return every(
         [_compared(named_figure(test.field, aggregates), test.comparison, aggregates) for test in condition.tests]
     )
 
@@ -77,7 +77,7 @@ def _in_segment(condition: InSegment, aggregates: Aggregates) -> Verdict:
 
 
 def _all(condition: All, aggregates: Aggregates) -> Verdict:
-    return _every([compile_condition(each, aggregates) for each in condition.conditions])
+    return every([compile_condition(each, aggregates) for each in condition.conditions])
 
 
 def _any_of(condition: AnyOf, aggregates: Aggregates) -> Verdict:
@@ -94,7 +94,8 @@ def _at_least_of(condition: AtLeastOf, aggregates: Aggregates) -> Verdict:
     return lambda joined: reduce(add, [verdict(joined).cast("int8") for verdict in verdicts]) >= condition.number
 
 
-def _every(verdicts: Sequence[Verdict]) -> Verdict:
+def every(verdicts: Sequence[Verdict]) -> Verdict:
+    """Whether all of them hold."""
     return lambda joined: reduce(and_, [verdict(joined) for verdict in verdicts])
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import and_
 from typing import cast
 
+import ibis
 import ibis.expr.types as ir
 
 from campanile.audience.aggregates import Aggregates, Events
 from campanile.audience.compare import surely
 from campanile.audience.compile import Verdict, customer_column
 from campanile.audience.frame import Frame
+from campanile.customers.zones import shop_day
 from campanile.errors import CampanileError, did_you_mean
-from campanile.spec.conditions import EventUse, FieldTest, Is, Length
+from campanile.ledger.addresses import LETTERS, NOT_DIGITS, PREFIX
+from campanile.spec.conditions import EventUse, FieldTest, Is, Length, Lifetime
 from campanile.spec.settings import Cap
 from campanile.spec.vocabulary import FieldType
 
@@ -33,6 +36,8 @@ MEDIA: Mapping[str, Reach] = {
     "email": Reach("email", "email_ok", "email_consent"),
     "sms": Reach("phone", "phone_ok", "sms_consent"),
 }
+#: The events by which customers say that they want no more messages of a medium.
+UNSUBSCRIBED = "unsubscribed"
 #: Refusals of any contact; a shop that does not record them has none.
 _REFUSALS = ("do_not_contact", "erasure_requested")
 
@@ -76,13 +81,21 @@ def _flag(joined: ir.Table, name: str, frame: Frame) -> ir.BooleanValue:
 def address_of(joined: ir.Table, medium: str, frame: Frame) -> ir.StringValue:
     """The contact point as the ledger compares it, however it was typed; empty when unknown."""
     column = cast(ir.StringValue, customer_column(joined, reach_of(medium).address, FieldType.TEXT, frame))
-    written = column.re_replace(r"[^\d+]", "") if medium == "sms" else column.strip().lower()
+    written = column.translate(*LETTERS)
+    if medium == "sms":
+        written = written.re_replace(NOT_DIGITS, "").re_replace(PREFIX, "")
     return cast(ir.StringValue, written.fill_null(""))
 
 
-def suppression_text(medium: str) -> str:
-    """The rule in words."""
-    return f"{reach_of(medium).address} not suppressed in the ledger"
+def suppression_text(medium: str, *, unsubscribes: bool) -> str:
+    """The rule in words; `unsubscribes` says whether the shop records them.
+
+    >>> suppression_text("email", unsubscribes=True)
+    'email not suppressed in the ledger, not unsubscribed from email since the last email_consent_at'
+    """
+    reach = reach_of(medium)
+    ledger = f"{reach.address} not suppressed in the ledger"
+    return f"{ledger}, not unsubscribed from {medium} since the last {reach.consent}_at" if unsubscribes else ledger
 
 
 def not_suppressed(medium: str, suppressed: ir.Table, frame: Frame) -> Verdict:
@@ -91,16 +104,57 @@ def not_suppressed(medium: str, suppressed: ir.Table, frame: Frame) -> Verdict:
     return lambda joined: cast(ir.BooleanValue, ~address_of(joined, medium, frame).isin(addresses))
 
 
+def not_unsubscribed(medium: str, aggregates: Aggregates) -> Verdict:
+    """Whether a customer's latest word on the medium is not that they want no more of it.
+
+    A consent of a later day than the unsubscription is the later word. On the same day nobody knows which came first,
+    so the unsubscription holds.
+    """
+    frame, consent = aggregates.frame, f"{reach_of(medium).consent}_at"
+    name = aggregates.ask(EventUse(UNSUBSCRIBED, (), Lifetime()), f"last from {medium}", partial(_last_refusal, medium))
+
+    def verdict(joined: ir.Table) -> ir.BooleanValue:
+        refused = cast(ir.TimestampColumn, joined[name])
+        if consent not in joined.columns:
+            return refused.isnull()
+        agreed = cast(ir.DateValue, customer_column(joined, consent, FieldType.DATE, frame))
+        later = surely((agreed > shop_day(refused, frame.zone)) & (agreed <= ibis.date(frame.today)))
+        return refused.isnull() | later
+
+    return verdict
+
+
+def _last_refusal(medium: str, events: Events) -> ir.Scalar:
+    """When the customer last unsubscribed from the medium, or from everything: no channel is every channel."""
+    if "channel" not in events.table.columns:
+        return cast(ir.Scalar, events.at.max(where=events.match))
+    channel = cast(ir.StringValue, events.field("channel")).fill_null("").strip().lower()
+    about = cast(ir.BooleanValue, channel.isin([medium, ""]))
+    return cast(ir.Scalar, events.at.max(where=about if events.match is None else about & events.match))
+
+
 def cap_text(medium: str, cap: Cap) -> str:
     """The rule in words."""
-    return f"at most {cap.at_most} marketing {medium} in {cap.within}, this one included"
+    return f"at most {cap.at_most} marketing {medium} in {cap.within}, this one and those of other plans included"
 
 
-def under_cap(medium: str, cap: Cap, aggregates: Aggregates) -> Verdict:
-    """Whether one more message stays within the cap. Service messages are free, those of unknown purpose are not."""
+def under_cap(medium: str, cap: Cap, aggregates: Aggregates, committed: ir.Table) -> Verdict:
+    """Whether one more message stays within the cap. Service messages are free, those of unknown purpose are not.
+
+    Args:
+        medium: The medium of the message.
+        cap: How many a customer may get.
+        aggregates: What is asked of the events.
+        committed: customer_id and channel of messages that other plans send within the cap's length of this one.
+    """
     channel = FieldTest("channel", FieldType.TEXT, Is((medium,)))
     name = aggregates.ask(EventUse("contacted", (channel,), Length(cap.within)), "not service", _not_service)
-    return lambda joined: cast(ir.IntegerValue, joined[name].fill_null(0)) < cap.at_most
+    waiting = aggregates.count_beside(committed.filter(committed["channel"] == medium))
+    return lambda joined: _number(joined, name) + _number(joined, waiting) < cap.at_most
+
+
+def _number(joined: ir.Table, name: str) -> ir.IntegerValue:
+    return cast(ir.IntegerValue, joined[name].fill_null(0))
 
 
 def _not_service(events: Events) -> ir.Scalar:

@@ -17,13 +17,15 @@ import ibis
 import ibis.expr.types as ir
 
 from campanile.audience.aggregates import Aggregates
-from campanile.audience.compile import Verdict, compile_condition, customer_column, named_figure
+from campanile.audience.compile import Verdict, compile_condition, customer_column, every, named_figure
 from campanile.audience.figures import Reading
 from campanile.audience.frame import Frame
 from campanile.audience.reach import (
+    UNSUBSCRIBED,
     address_of,
     cap_text,
     not_suppressed,
+    not_unsubscribed,
     reach_of,
     reach_text,
     reachable,
@@ -31,7 +33,7 @@ from campanile.audience.reach import (
     under_cap,
 )
 from campanile.clock import iso
-from campanile.customers.database import SUPPRESSED
+from campanile.customers.database import COMMITTED, SUPPRESSED
 from campanile.customers.engine import arm_number
 from campanile.errors import CampanileError
 from campanile.spec.conditions import InSegment, NoneOf, Target
@@ -189,11 +191,21 @@ def _target_rules(target: Target, aggregates: Aggregates) -> Iterator[_Rule]:
 
 def _medium_rules(medium: str, project: Project, aggregates: Aggregates) -> Iterator[_Rule]:
     yield _Rule("reachability", reach_text(medium), reachable(medium, aggregates.frame))
-    suppressed = aggregates.database.own(SUPPRESSED)
-    yield _Rule("suppression", suppression_text(medium), not_suppressed(medium, suppressed, aggregates.frame))
+    yield _suppression(medium, aggregates)
     cap = project.settings.policy.caps.get(medium)
     if cap:
-        yield _Rule("cap", cap_text(medium, cap), under_cap(medium, cap, aggregates))
+        committed = aggregates.database.own(COMMITTED)
+        yield _Rule("cap", cap_text(medium, cap), under_cap(medium, cap, aggregates, committed))
+
+
+def _suppression(medium: str, aggregates: Aggregates) -> _Rule:
+    """The line that leaves out whoever must not be contacted: by the ledger, and by what the shop imported."""
+    suppressed = aggregates.database.own(SUPPRESSED)
+    keeps = not_suppressed(medium, suppressed, aggregates.frame)
+    unsubscribes = UNSUBSCRIBED in aggregates.database.tables()
+    if unsubscribes:
+        keeps = every([keeps, not_unsubscribed(medium, aggregates)])
+    return _Rule("suppression", suppression_text(medium, unsubscribes=unsubscribes), keeps)
 
 
 def _judged(joined: ir.Table, rules: Sequence[_Rule], ranking: _Ranking) -> ir.Table:

@@ -42,6 +42,8 @@ IMPORTS = "imports"
 CONTACTS = "contacts"
 ASSIGNMENTS = "assignments"
 SUPPRESSED = "suppressed"
+COMMITTED = "committed"
+LEDGER_READ = "ledger_read"
 
 _OWN: Mapping[str, Mapping[str, str]] = {
     PROFILE_STATE: {"as_of": "timestamp", "settings": "string"},
@@ -55,6 +57,8 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     },
     ASSIGNMENTS: {"customer_id": "string", "at": "timestamp", "campaign": "string", "wave": "string", "arm": "string"},
     SUPPRESSED: {"channel": "string", "address": "string"},
+    COMMITTED: {"customer_id": "string", "channel": "string"},
+    LEDGER_READ: {"ledger": "string", "serial": "int64"},
 }  # fmt: skip
 _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
 
@@ -208,6 +212,10 @@ class CustomerDatabase:
     def append_own(self, name: str, relation: ir.Table) -> None:
         """Adds rows to one of the product's own tables, by column name."""
         self.ibis.insert(name, relation, database=self._own)
+
+    def delete_own(self, name: str, column: str, values: Sequence[str]) -> None:
+        """Takes rows out of one of the product's own tables: those whose column holds one of the values."""
+        engine.delete(self.ibis, name, column, values, database=self._own)
 
     def _make_own_tables(self) -> None:
         with engine.engine_errors(self.path):

@@ -231,6 +231,14 @@ def store(
     return backend.create_table(name, relation, schema=schema, database=database, temp=temp, overwrite=True)
 
 
+def delete(backend: Backend, name: str, column: str, values: Sequence[str], *, database: tuple[str, str]) -> None:
+    """Takes the rows out of a table whose column holds one of the values."""
+    catalog, schema = database
+    table = sqlglot.exp.table_(name, db=schema, catalog=catalog, quoted=True).sql("duckdb")
+    key = sqlglot.exp.column(column, quoted=True).sql("duckdb")
+    backend.con.execute(f"DELETE FROM {table} WHERE {key} IN (SELECT unnest(?))", [list(values)])  # noqa: S608 - quoted
+
+
 def read_lines(backend: Backend, path: Path, *, width: int, separator: str, names: tuple[str, str]) -> ir.Table:
     """A UTF-8 CSV file with a header as `width` columns of text named c0, c1 and so on.
 

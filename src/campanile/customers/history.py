@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import ibis
 
 from campanile.customers import engine
-from campanile.customers.database import ASSIGNMENTS, CONTACTS, SUPPRESSED, CustomerDatabase
+from campanile.customers.database import ASSIGNMENTS, COMMITTED, CONTACTS, LEDGER_READ, SUPPRESSED, CustomerDatabase
 from campanile.customers.zones import naive
 
 _CHUNK = 50_000
 _MARKETING = "marketing"
 
+T = TypeVar("T")
+
 
 class HandOver(Protocol):
-    """A message that a provider took, as the ledger tells it."""
+    """What became of one hand-over, as the ledger tells it."""
 
     @property
     def message_id(self) -> str: ...  # noqa: D102
@@ -33,47 +35,63 @@ class HandOver(Protocol):
     def arm(self) -> str: ...  # noqa: D102
     @property
     def at(self) -> datetime: ...  # noqa: D102
+    @property
+    def arrived(self) -> bool: ...  # noqa: D102
 
 
-def last_contact(database: CustomerDatabase) -> datetime | None:
-    """When the newest hand-over that the customer database knows was made; what came before need not be read again."""
-    newest: datetime | None = database.own(CONTACTS)["at"].max().to_pyarrow().as_py()
-    return newest.replace(tzinfo=UTC) if newest else None
+class HandOvers(Protocol):
+    """Where hand-overs are kept: numbered, so that whoever has read up to a number has missed nothing."""
+
+    @property
+    def identity(self) -> str: ...  # noqa: D102
+    def last_serial(self) -> int: ...  # noqa: D102
+    def contacts(self, after: int = 0) -> Iterable[HandOver]: ...  # noqa: D102
 
 
-def sync_history(database: CustomerDatabase, contacts: Iterable[HandOver]) -> int:
-    """Adds accepted hand-overs to the `contacted` events; returns how many were new. A message counts once.
+def sync_history(database: CustomerDatabase, ledger: HandOvers) -> None:
+    """Nothing; the `contacted` events now include every message that arrived or may have, each of them once.
+
+    Only what the ledger wrote since the last time is read. A message that turns out not to have arrived is taken out.
 
     Args:
         database: Open for writing.
-        contacts: As `Ledger.contacts` gives them; streamed.
+        ledger: What it tells of hand-overs is streamed.
     """
     database.needs_writing()
-    added = 0
+    last = ledger.last_serial()
     with engine.engine_errors(database.path), engine.transaction(database.ibis):
-        for chunk in _chunks(contacts):
-            rows = ibis.memtable(list(chunk.values()), schema=database.own(CONTACTS).schema())
-            new = rows.anti_join(database.own(CONTACTS), "message_id")
-            added += int(new.count().execute())
-            database.append_own(CONTACTS, new)
-    return added
+        for chunk in _chunks(ledger.contacts(_read_until(database, ledger.identity, last))):
+            newest = {hand_over.message_id: hand_over for hand_over in chunk}
+            database.delete_own(CONTACTS, "message_id", list(newest))
+            rows = [_row(hand_over) for hand_over in newest.values() if hand_over.arrived]
+            database.append_own(CONTACTS, ibis.memtable(rows, schema=database.own(CONTACTS).schema()))
+        read = [{"ledger": ledger.identity, "serial": last}]
+        database.store_own(LEDGER_READ, ibis.memtable(read, schema=database.own(LEDGER_READ).schema()))
 
 
-def _chunks(contacts: Iterable[HandOver]) -> Iterator[dict[str, dict[str, object]]]:
-    source = iter(contacts)
+def _read_until(database: CustomerDatabase, ledger: str, last: int) -> int:
+    """The number up to which that ledger was read; 0 for another one, or one put back from a backup."""
+    for read in database.own(LEDGER_READ).to_pyarrow().to_pylist():
+        if read["ledger"] == ledger and read["serial"] <= last:
+            return int(read["serial"])
+    return 0
+
+
+def _chunks(rows: Iterable[T]) -> Iterator[list[T]]:
+    source = iter(rows)
     while chunk := list(islice(source, _CHUNK)):
-        yield {contact.message_id: _row(contact) for contact in chunk}
+        yield chunk
 
 
-def _row(contact: HandOver) -> dict[str, object]:
+def _row(hand_over: HandOver) -> dict[str, object]:
     return {
-        "message_id": contact.message_id,
-        "customer_id": contact.customer_id,
-        "at": naive(contact.at),
-        "channel": contact.channel,
-        "campaign": contact.campaign,
+        "message_id": hand_over.message_id,
+        "customer_id": hand_over.customer_id,
+        "at": naive(hand_over.at),
+        "channel": hand_over.channel,
+        "campaign": hand_over.campaign,
         "purpose": _MARKETING,
-        "arm": contact.arm,
+        "arm": hand_over.arm,
     }
 
 
@@ -88,6 +106,28 @@ def sync_suppressions(database: CustomerDatabase, suppressed: Iterable[tuple[str
     rows = [{"channel": channel, "address": address} for channel, address in suppressed]
     with engine.engine_errors(database.path):
         database.store_own(SUPPRESSED, ibis.memtable(rows, schema=database.own(SUPPRESSED).schema()))
+
+
+def sync_commitments(database: CustomerDatabase, medium: str, customers: Iterable[str]) -> None:
+    """Replaces what the customer database knows of messages that other plans are about to send.
+
+    Args:
+        database: Open for writing.
+        medium: Theirs.
+        customers: Whom they are for: one entry a message; streamed.
+    """
+    rows = ({"customer_id": customer, "channel": medium} for customer in customers)
+    _replace(database, COMMITTED, rows)
+
+
+def _replace(database: CustomerDatabase, name: str, rows: Iterable[Mapping[str, object]]) -> None:
+    """Puts these rows in the place of what one of the product's own tables held, a chunk at a time."""
+    database.needs_writing()
+    schema = database.own(name).schema()
+    with engine.engine_errors(database.path), engine.transaction(database.ibis):
+        database.store_own(name, ibis.memtable([], schema=schema))
+        for chunk in _chunks(rows):
+            database.append_own(name, ibis.memtable(chunk, schema=schema))
 
 
 def record_assignment(database: CustomerDatabase, snapshot: Path, *, campaign: str, wave: str, at: datetime) -> int:

@@ -18,7 +18,7 @@ from campanile.ledger import tables, variables
 _ROWS = 10_000
 _WRITTEN = (
     *("message_id", "plan_id", "batch", "customer_id", "arm", "step", "channel", "address"),
-    *("variables", "due_at", "expires_at", "zone"),
+    *("variables", "due_at", "not_before", "expires_at", "zone"),
 )
 _EXPORTED = pa.schema(
     [
@@ -64,7 +64,7 @@ def _rows(plan_id: str, messages: Iterable[PlannedMessage]) -> Iterator[tuple[ob
     for m in messages:
         due, expires = _stamp(m.due_at), _stamp(m.expires_at)
         who = (m.message_id, plan_id, m.batch, m.customer_id, m.arm, m.step, m.channel, m.address)
-        yield (*who, variables.dump(m.variables), due, expires, m.zone)
+        yield (*who, variables.dump(m.variables), due, due, expires, m.zone)
 
 
 @lru_cache(maxsize=4096)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
 
 from campanile.errors import CampanileError
 from campanile.ledger import tables
-from campanile.ledger.faults import sentences
+from campanile.ledger.faults import KEEP, sentences
 
 #: Execution option of connections that only read.
 READING = "campanile_reading"
@@ -76,10 +77,18 @@ def _check_schema(engine: Engine, path: Path) -> None:
         raise CampanileError(f"{path} is a database, but no ledger of Campanile", "check ledger: in campanile.yaml")
     elif int(found) > tables.SCHEMA:
         raise CampanileError(f"the ledger {path} was made by a newer Campanile", "upgrade Campanile")
+    elif int(found) < tables.SCHEMA:
+        cure = f"name another file under ledger: in campanile.yaml and plan again; {KEEP}"
+        raise CampanileError(f"the ledger {path} was made by an earlier Campanile, whose tables differ", cure)
 
 
 def _version(connection: Connection) -> str:
-    return connection.scalar(select(tables.meta.c.value).where(tables.meta.c.key == "schema")) or ""
+    return noted(connection, "schema")
+
+
+def noted(connection: Connection, key: str) -> str:
+    """What the ledger notes about itself under that key; empty when it notes nothing."""
+    return connection.scalar(select(tables.meta.c.value).where(tables.meta.c.key == key)) or ""
 
 
 def _create(engine: Engine) -> None:
@@ -87,4 +96,5 @@ def _create(engine: Engine) -> None:
         # Two processes may both have found the file empty; the second one waits here and finds it made.
         tables.metadata.create_all(connection)
         if not _version(connection):
-            connection.execute(insert(tables.meta).values(key="schema", value=str(tables.SCHEMA)))
+            rows = [{"key": "schema", "value": str(tables.SCHEMA)}, {"key": "identity", "value": uuid4().hex}]
+            connection.execute(insert(tables.meta), rows)

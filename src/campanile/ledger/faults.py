@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError
 
 from campanile.errors import CampanileError
 
-_KEEP = "do not delete it: it is the only record of who was sent what"
-_BROKEN = ("is damaged or is no ledger", f"put a sound backup in its place; {_KEEP}")
+#: What must not happen to a ledger, whatever is wrong with it.
+KEEP = "do not delete it: it is the only record of who was sent what"
+_BROKEN = ("is damaged or is no ledger", f"put a sound backup in its place; {KEEP}")
 _UNWRITABLE = ("cannot be written", "check the rights of the file and its folder; the disk may be mounted read-only")
 _HELD = ("is held by another process", "close what has it open: a database browser, a backup, another campanile")
 

@@ -13,7 +13,7 @@ from campanile.events import MessageState, Outcome, PlannedMessage, Receipt
 from campanile.ledger import tables, variables
 from campanile.ledger.addresses import address_key
 from campanile.ledger.records import Mode, Opened
-from campanile.ledger.store import Ledger
+from campanile.ledger.store import Ledger, next_serial
 
 #: After so many times that the provider put a message off, it is given up.
 TRIES = 5
@@ -48,7 +48,7 @@ _POSTPONE = (
     .values(
         state=bindparam("to"),
         reason=bindparam("because"),
-        due_at=bindparam("until"),
+        not_before=bindparam("until"),
         deferrals=bindparam("times"),
         settled_at=bindparam("at"),
     )
@@ -61,6 +61,7 @@ _CLOSE = (
         provider_id=bindparam("provider"),
         detail=bindparam("said"),
         closed_at=bindparam("at"),
+        serial=bindparam("number"),
     )
 )
 _COUNT_ATTEMPT = update(tables.message).where(*_MINE).values(attempts=bindparam("n"))
@@ -74,8 +75,9 @@ def claim(ledger: Ledger, plan_id: str, batch: int, *, now: datetime, limit: int
         for state in (MessageState.DUE, MessageState.HELD):
             query = (
                 select(*_COLUMNS)
-                .where(table.plan_id == plan_id, table.batch == batch, table.state == state.value, table.due_at <= now)
-                .order_by(table.due_at)
+                .where(table.plan_id == plan_id, table.batch == batch)
+                .where(table.state == state.value, table.not_before <= now)
+                .order_by(table.not_before)
                 .limit(limit - len(claimed))
                 .with_for_update(skip_locked=True)
             )
@@ -126,15 +128,15 @@ def exchange(  # noqa: PLR0913 - one transaction needs all of it
         return _open(connection, _Gate(plan_id, held or {}, now), wanted, mode)
 
 
-def waiting(ledger: Ledger, plan_id: str) -> Iterator[PlannedMessage]:
-    """Every message of the plan that may still go out, in order of its moment; streamed, nothing is claimed."""
+def waiting(ledger: Ledger, plan_id: str) -> Iterator[tuple[PlannedMessage, datetime]]:
+    """Every message of the plan that may still go out, and from when it may; streamed, nothing is claimed."""
     table = tables.message.c
     states = (MessageState.DUE.value, MessageState.HELD.value, MessageState.CLAIMED.value)
     open_ones = (table.plan_id == plan_id, table.state.in_(states))
-    query = select(*_COLUMNS).where(*open_ones).order_by(table.batch, table.due_at)
+    query = select(*_COLUMNS, table.not_before).where(*open_ones).order_by(table.batch, table.not_before)
     with ledger.reading() as connection:
         for row in connection.execution_options(yield_per=1_000).execute(query):
-            yield planned(row)
+            yield planned(row), row.not_before
 
 
 def foresee(
@@ -159,6 +161,7 @@ def sample(ledger: Ledger, plan_id: str, arm: str, count: int) -> list[PlannedMe
 def planned(row: Row[Any]) -> PlannedMessage:
     """The planned message of a row of the message table."""
     values = dict(row._mapping)
+    values.pop("not_before", None)
     values["variables"] = variables.load(values["variables"])
     return PlannedMessage(**values)
 
@@ -166,8 +169,9 @@ def planned(row: Row[Any]) -> PlannedMessage:
 def _settle(connection: Connection, answers: Sequence[Receipt], now: datetime) -> None:
     if not answers:
         return
+    shared = {"at": now, "number": next_serial(connection)}
     closed = [
-        {"key": a.message_id, "came": a.outcome.value, "provider": a.provider_id, "said": a.detail, "at": now}
+        {"key": a.message_id, "came": a.outcome.value, "provider": a.provider_id, "said": a.detail, **shared}
         for a in answers
     ]
     connection.execute(_CLOSE, closed)
@@ -202,6 +206,7 @@ def _give_back(connection: Connection, message_ids: Sequence[str], now: datetime
     if not message_ids:
         return
     closed = {"came": Outcome.NOT_SENT.value, "provider": "", "said": "not handed over", "at": now}
+    closed["number"] = next_serial(connection)
     connection.execute(_CLOSE, [{"key": message_id, **closed} for message_id in message_ids])
     connection.execute(_RELEASE, [{"key": message_id} for message_id in message_ids])
 
@@ -276,5 +281,5 @@ def _open(connection: Connection, gate: _Gate, wanted: Sequence[PlannedMessage],
 def _set_aside(connection: Connection, gate: _Gate, message: PlannedMessage, verdict: tuple[MessageState, str]) -> None:
     state, reason = verdict
     values: dict[str, object] = {"state": state.value, "reason": reason}
-    values |= {"due_at": gate.held[message.message_id]} if state is MessageState.HELD else {"settled_at": gate.now}
+    values |= {"not_before": gate.held[message.message_id]} if state is MessageState.HELD else {"settled_at": gate.now}
     connection.execute(update(tables.message).where(tables.message.c.message_id == message.message_id).values(**values))

@@ -78,7 +78,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """One message that a provider took."""
+    """What became of one hand-over.
+
+    Attributes:
+        at: When it was begun.
+        arrived: Whether the provider took the message, or may have: an answer that was lost counts as one.
+        serial: Number of the commit that said so.
+    """
 
     message_id: str
     customer_id: str
@@ -86,6 +92,8 @@ class Contact:
     campaign: str
     arm: str
     at: datetime
+    arrived: bool
+    serial: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from campanile.errors import CampanileError
 from campanile.events import MessageState, Outcome
 from campanile.ledger import tables
 from campanile.ledger.records import Mode, Recovery
-from campanile.ledger.store import Ledger
+from campanile.ledger.store import Ledger, next_serial
 
 Verdict = Literal["accepted", "rejected", "not_sent"]
 
@@ -85,13 +85,13 @@ def settle_unknown(  # noqa: PLR0913 - an audited decision names all of it
 
 
 def _decide(connection: Connection, message_ids: Sequence[str], verdict: Verdict, reason: str, now: datetime) -> None:
-    attempt = tables.attempt
+    attempt, serial = tables.attempt, next_serial(connection)
     for chunk in _chunks(message_ids):
         lost = (attempt.c.message_id.in_(chunk), attempt.c.outcome == Outcome.UNKNOWN.value)
-        connection.execute(update(attempt).where(*lost).values(outcome=verdict, closed_at=now))
+        connection.execute(update(attempt).where(*lost).values(outcome=verdict, closed_at=now, serial=serial))
     if verdict == "not_sent":
         # Whoever orders a second hand-over orders it for now; the deadline still holds.
-        again = {"state": MessageState.DUE.value, "reason": reason, "due_at": now, "settled_at": None}
+        again = {"state": MessageState.DUE.value, "reason": reason, "not_before": now, "settled_at": None}
         _move(connection, message_ids, again)
         plan_ids = select(tables.message.c.plan_id).where(tables.message.c.message_id.in_(message_ids[:1]))
         sent = (tables.plan.c.plan_id.in_(plan_ids), tables.plan.c.state == "sent")
@@ -101,10 +101,10 @@ def _decide(connection: Connection, message_ids: Sequence[str], verdict: Verdict
 
 
 def _close(connection: Connection, message_ids: Sequence[str], outcome: Outcome, now: datetime) -> None:
-    table = tables.attempt
+    table, serial = tables.attempt, next_serial(connection)
     for chunk in _chunks(message_ids):
         open_ones = (table.c.message_id.in_(chunk), table.c.outcome.is_(None))
-        values = {"outcome": outcome.value, "detail": "the sender stopped", "closed_at": now}
+        values = {"outcome": outcome.value, "detail": "the sender stopped", "closed_at": now, "serial": serial}
         connection.execute(update(table).where(*open_ones).values(**values))
 
 

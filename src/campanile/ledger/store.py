@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 
 from campanile.errors import CampanileError
-from campanile.events import MessageState, PlannedMessage
+from campanile.events import MessageState, Outcome, PlannedMessage
 from campanile.ledger import tables
 from campanile.ledger.addresses import address_key
 from campanile.ledger.bulk import write_messages, write_planned
-from campanile.ledger.engine import READING, connect
+from campanile.ledger.engine import READING, connect, noted
 from campanile.ledger.faults import sentences
 from campanile.ledger.records import Contact, PlanRecord, PlanState, Registration, Tally
 
@@ -136,7 +136,7 @@ class Ledger:
         """The moment from which the plan's next waiting message may go out; None when none waits."""
         table = tables.message
         waiting = (MessageState.DUE.value, MessageState.HELD.value)
-        query = select(func.min(table.c.due_at)).where(table.c.plan_id == plan_id, table.c.state.in_(waiting))
+        query = select(func.min(table.c.not_before)).where(table.c.plan_id == plan_id, table.c.state.in_(waiting))
         with self.reading() as connection:
             moment: datetime | None = connection.scalar(query)
         return moment
@@ -179,19 +179,32 @@ class Ledger:
             row = connection.execute(query).first()
         return None if row is None else Registration(**_named(row))
 
-    def contacts(self, since: datetime | None = None) -> Iterator[Contact]:
-        """Messages that providers took, from `since` on, oldest first; streamed."""
+    @property
+    def identity(self) -> str:
+        """Tells this ledger from every other one."""
+        with self.reading() as connection:
+            return noted(connection, "identity")
+
+    def last_serial(self) -> int:
+        """The number of the latest commit that gave outcomes; 0 before the first."""
+        with self.reading() as connection:
+            return connection.scalar(select(func.max(tables.attempt.c.serial))) or 0
+
+    def contacts(self, after: int = 0) -> Iterator[Contact]:
+        """What became of hand-overs in the commits after that number, in their order; streamed.
+
+        A message comes again when an operator decides what nobody could know, or when it is handed over again.
+        """
         message, attempt = tables.message.c, tables.attempt.c
         who = (message.message_id, message.customer_id, message.channel)
+        arrived = attempt.outcome.in_((Outcome.ACCEPTED.value, Outcome.UNKNOWN.value)).label("arrived")
         query = (
-            select(*who, tables.plan.c.campaign, message.arm, attempt.opened_at.label("at"))
+            select(*who, tables.plan.c.campaign, message.arm, attempt.opened_at.label("at"), arrived, attempt.serial)
             .join(tables.plan, tables.plan.c.plan_id == message.plan_id)
             .join(tables.attempt, attempt.message_id == message.message_id)
-            .where(message.state == MessageState.ACCEPTED.value, attempt.outcome == "accepted")
-            .order_by(attempt.opened_at, message.message_id)
+            .where(attempt.serial > after)
+            .order_by(attempt.serial, message.message_id)
         )
-        if since is not None:
-            query = query.where(attempt.opened_at >= since)
         with self.reading() as connection:
             for row in connection.execution_options(yield_per=_CHUNK).execute(query):
                 yield Contact(**_named(row))
@@ -242,6 +255,12 @@ def _suppressed(connection: Connection, channel: str, address: str) -> bool:
     table = tables.suppression.c
     query = select(table.at).where(table.channel == channel, table.address == address_key(channel, address))
     return connection.scalar(query) is not None
+
+
+def next_serial(connection: Connection) -> int:
+    """The number under which a transaction that writes gives outcomes. Writers come one after the other."""
+    latest = connection.scalar(select(func.max(tables.attempt.c.serial)))
+    return (latest or 0) + 1
 
 
 def _named(row: Row[Any]) -> dict[str, Any]:

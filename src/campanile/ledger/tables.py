@@ -23,8 +23,8 @@ from sqlalchemy import (
 
 from campanile.events import CONTROL, MessageState, Outcome
 
-#: Raised when the tables change; a ledger with a higher number was made by a newer Campanile.
-SCHEMA = 1
+#: Raised when the tables change; only a ledger of the same number can be read.
+SCHEMA = 2
 
 
 class Moment(TypeDecorator[datetime]):
@@ -82,6 +82,8 @@ message = Table(
     Column("address", String, nullable=False),
     Column("variables", Text, nullable=False),
     Column("due_at", Moment, nullable=False),
+    # From when it may go out: its moment at first, later when quiet hours hold it or a provider puts it off.
+    Column("not_before", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
     Column("zone", String, nullable=False),
     Column("state", String, nullable=False, server_default=MessageState.DUE.value),
@@ -94,7 +96,7 @@ message = Table(
     _one_of("state", MessageState),
     UniqueConstraint("plan_id", "step", "customer_id", "channel", name="one_message_per_recipient_and_step"),
     # Claims walk this index in order, tallies read nothing else.
-    Index("message_queue", "plan_id", "batch", "state", "due_at"),
+    Index("message_queue", "plan_id", "batch", "state", "not_before"),
 )
 
 attempt = Table(
@@ -108,6 +110,8 @@ attempt = Table(
     Column("outcome", String),
     Column("provider_id", String, nullable=False, server_default=""),
     Column("detail", String, nullable=False, server_default=""),
+    # Rises with every commit that gives outcomes: who has read up to a number has missed nothing, whatever the clock.
+    Column("serial", Integer, index=True),
     _one_of("outcome", Outcome),
     # An attempt without an outcome is a hand-over under way: it could be accepted too.
     Index(

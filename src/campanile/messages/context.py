@@ -160,7 +160,7 @@ def _shown(name: str, value: object, guarded: bool) -> object:  # noqa: FBT001
 
 @lru_cache(maxsize=4096)
 def _valid_until(due_at: datetime, zone: str, valid: Duration) -> date:
-    """The last day of an offer, where the recipient is."""
+    """The last day of an offer, where the message's clock hangs."""
     return valid.after(due_at.astimezone(ZoneInfo(zone))).date()
 
 

@@ -19,9 +19,10 @@ from campanile.spec.project import Project
 
 
 def frozen_spec(project: Project, campaign: str) -> dict[str, Any]:
-    """Campaign, experiment, segments, metrics, economics and templates as committed now.
+    """Campaign, experiment, segments, metrics, economics, templates and what recipients see of the settings, as now.
 
-    Keys: `campaign`, `experiment` (None without one), `segments`, `metrics`, `economics`, `templates` (file → sha256).
+    Keys: `campaign`, `experiment` (None without one), `segments`, `metrics`, `economics`, `templates` (file → sha256),
+    `shop`, `channels` (the campaign's medium only).
     """
     spec = project.campaign(campaign)
     economics = project.settings.economics
@@ -35,6 +36,8 @@ def frozen_spec(project: Project, campaign: str) -> dict[str, Any]:
             "cost_per_message": {medium: float(cost) for medium, cost in sorted(economics.cost_per_message.items())},
         },
         "templates": _templates(project.root, {spec.channel.message, *map(spec.message_for, spec.arms)}),
+        "shop": _shop(project),
+        "channels": {spec.channel.use: _sender(project, spec.channel.use)},
     }
 
 
@@ -62,6 +65,20 @@ def _named(project: Project, key: str, names: Collection[str]) -> dict[str, Any]
         return None
     named = _data(project.root, "segments.yaml")[key]
     return {name: named[name] for name in sorted(names)}
+
+
+def _shop(project: Project) -> dict[str, str]:
+    """What messages say of the shop."""
+    shop = project.settings.shop
+    words = {name: getattr(shop, name) for name in ("name", "language", "base_url", "postal_address")}
+    return {**words, "currency": shop.currency.code}
+
+
+def _sender(project: Project, medium: str) -> dict[str, str]:
+    """What recipients see of a channel. By which server and with which password it goes may change at any time."""
+    channel = project.settings.channels.get(medium)
+    seen = ("sender", "reply_to", "unsubscribe_mailto", "signature")
+    return {name: getattr(channel, name) for name in seen} if channel else {}
 
 
 def _plain(value: object) -> object:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import ibis.expr.types as ir
 
@@ -31,8 +32,8 @@ from campanile.messages.check import RenderCheck, check_all
 from campanile.messages.context import freeze
 from campanile.messages.render import CampaignMessages, open_messages
 from campanile.plan.freeze import fingerprint, frozen_spec
-from campanile.plan.past import sync_past
-from campanile.plan.snapshot import remove_drafts, snapshot_relation, write_snapshot
+from campanile.plan.past import sync_past, sync_planned
+from campanile.plan.snapshot import remove_drafts, snapshot_relation, write_snapshot, zone_or
 from campanile.plan.strength import strength_of
 from campanile.plan.types import Left, Load, Plan, from_summary, summary
 from campanile.plan.weigh import weigh
@@ -78,6 +79,7 @@ def make_plan(  # noqa: PLR0913 - the stores come from outside, so that a flow o
     if known is not None and known.begun:
         return known
     sync_past(project, database, ledger)
+    sync_planned(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
     ensure_profile(project, database, as_of)
     work = _Work(project, spec, as_of, database, ledger)
     audience = select(spec.target, database, as_of, project=project, medium=spec.channel.use)
@@ -182,9 +184,14 @@ class _Work:
             variables=variables,
             due_at=due,
             expires_at=self.spec.timing.deadline.after(due),
-            zone=str(row.get("timezone") or self.project.zone.key),
+            zone=self.zone(row.get("timezone")).key,
             batch=batch,
         )
+
+    def zone(self, name: object) -> ZoneInfo:
+        """The zone that `at` and `quiet` mean for a customer with that time zone."""
+        shop = self.project.zone
+        return shop if self.spec.timing.clock == "shop" else zone_or(str(name or ""), shop)
 
     def register(  # noqa: PLR0913
         self,

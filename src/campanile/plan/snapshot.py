@@ -63,7 +63,7 @@ def _due_at(units: ir.Table, timing: Timing, shop: ZoneInfo) -> ir.TimestampValu
     if timing.clock == "shop" or "timezone" not in units.columns:
         return _literal(timing, shop)
     names = units.select("timezone").distinct().execute()["timezone"].dropna().tolist()
-    cases = [(units["timezone"] == name, _literal(timing, _zone_or(name, shop))) for name in names]
+    cases = [(units["timezone"] == name, _literal(timing, zone_or(name, shop))) for name in names]
     return ibis.cases(*cases, else_=_literal(timing, shop)) if cases else _literal(timing, shop)
 
 
@@ -72,7 +72,7 @@ def _literal(timing: Timing, zone: ZoneInfo) -> ir.TimestampValue:
     return ibis.timestamp(moment.isoformat(sep=" "))
 
 
-def _zone_or(name: str, fallback: ZoneInfo) -> ZoneInfo:
+def zone_or(name: str, fallback: ZoneInfo) -> ZoneInfo:
     """The zone of that name; a customer whose zone nobody knows gets the shop's."""
     try:
         return clock.zone(name)

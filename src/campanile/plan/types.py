@@ -69,7 +69,7 @@ class Plan:
     """Everything decided before the first hand-over. Rebuilt from the ledger, never recomputed.
 
     Attributes:
-        fingerprint: sha256 over the campaign, its experiment, its templates and the shop's economics.
+        fingerprint: sha256 over the campaign, its experiment, its templates, economics and what recipients see.
         snapshot: Path of the assignment Parquet, relative to the stores' home.
         problems: What a person should weigh before sending: sentences.
         begun: Whether a message was already handed over.

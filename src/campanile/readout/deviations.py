@@ -21,6 +21,7 @@ from campanile.spec.loader import FileReport, Path_, load_document
 from campanile.spec.project import Project
 
 _ABSENT = "(absent)"
+_SETTINGS = "campanile.yaml"
 _UNCOMMITTED = ("not committed", "")
 _PATIENCE = 10
 #: Longer values are cut: the page names the change, git shows it.
@@ -35,6 +36,8 @@ def deviations(project: Project, campaign: str, registered: Mapping[str, Any]) -
         today = {}
     found = []
     for part, file in _files(campaign).items():
+        if file == _SETTINGS and not today:
+            continue  # the campaign is gone: nobody can say what the settings would be to it
         before, after = registered.get(part), today.get(part)
         if part in _NAMED and before and today:  # what dropped a name is listed already
             before = {name: before[name] for name in before if name in (after or {})}
@@ -52,6 +55,8 @@ _NAMED = frozenset({"segments", "metrics"})
 #: The key of its file under which a part of the frozen spec stands.
 _ABOVE: Mapping[str, Path_] = {
     "economics": ("economics",),
+    "shop": ("shop",),
+    "channels": ("channels",),
     "segments": ("segments",),
     "metrics": ("metrics",),
 }
@@ -63,7 +68,9 @@ def _files(campaign: str) -> dict[str, str]:
         "experiment": f"experiments/{campaign}.yaml",
         "segments": "segments.yaml",
         "metrics": "segments.yaml",
-        "economics": "campanile.yaml",
+        "economics": _SETTINGS,
+        "shop": _SETTINGS,
+        "channels": _SETTINGS,
         "templates": "templates",
     }
 

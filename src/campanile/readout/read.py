@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from campanile.customers.database import CustomerDatabase
-from campanile.customers.history import last_contact, sync_history
+from campanile.customers.history import sync_history
 from campanile.errors import CampanileError
 from campanile.events import CONTROL, MessageState
 from campanile.ledger.records import PlanRecord
@@ -93,7 +93,7 @@ class _Reading:
     def read(self, database: CustomerDatabase, messages: Path) -> Readout:
         """The readout, with the plan's messages exported to a file."""
         if not database.read_only:
-            sync_history(database, self.ledger.contacts(last_contact(database)))
+            sync_history(database, self.ledger)
         snapshot = self.project.home / self.plan.snapshot
         wave = Wave(self.plan.campaign, snapshot, messages, self.terms.experiment.primary.window, self.now)
         within = measured.span(database, wave)

@@ -30,11 +30,12 @@ def dry_run(
     quiet = quiet_hours(plan.spec)
     rows = iter(waiting(ledger, plan.plan_id))
     while chunk := list(islice(rows, _CHUNK)):
-        _render_all(render, chunk)
-        ends = {m.message_id: quiet_until(now, clock.zone(m.zone), quiet) for m in chunk}
+        messages = [message for message, _ in chunk]
+        _render_all(render, messages)
+        ends = {m.message_id: quiet_until(now, clock.zone(m.zone), quiet) for m in messages}
         held = {message_id: end for message_id, end in ends.items() if end is not None}
-        verdicts = foresee(ledger, chunk, held=held, now=now)
-        would.update(_fate(message, verdict, now) for message, verdict in zip(chunk, verdicts, strict=True))
+        verdicts = foresee(ledger, messages, held=held, now=now)
+        would.update(_fate(verdict, later=moment > now) for (_, moment), verdict in zip(chunk, verdicts, strict=True))
         progress(would.total(), total)
     return dict(would)
 
@@ -47,10 +48,10 @@ def _render_all(render: Render, messages: Iterable[PlannedMessage]) -> None:
             raise unrenderable(planned, error) from None
 
 
-def _fate(message: PlannedMessage, verdict: MessageState | None, now: datetime) -> str:
+def _fate(verdict: MessageState | None, *, later: bool) -> str:
     """What would become of it; a message whose moment is yet to come is `later`, whatever the hour is now."""
     if verdict in (MessageState.SUPPRESSED, MessageState.EXPIRED):
         return str(verdict)
-    if message.due_at > now:
+    if later:
         return "later"
     return "now" if verdict is None else str(verdict)

@@ -12,7 +12,7 @@ from campanile.spec.project import Project
 
 #: Parts of a frozen spec that decide what recipients see. Once a message has left, only these may not change: the
 #: experiment may, and the readout lists it as a deviation.
-_SEEN = ("campaign", "templates")
+_SEEN = ("campaign", "templates", "shop", "channels")
 
 
 def planned_record(ledger: Ledger, campaign: str) -> PlanRecord:
@@ -24,7 +24,7 @@ def planned_record(ledger: Ledger, campaign: str) -> PlanRecord:
 
 
 def check_frozen(project: Project, ledger: Ledger, plan: PlanRecord) -> None:
-    """Returns when snapshot, campaign and templates are as planned; CampanileError otherwise."""
+    """Returns when the snapshot and everything that recipients see are as planned; CampanileError otherwise."""
     _check_snapshot(project, plan)
     now = json.loads(json.dumps(frozen_spec(project, plan.campaign)))
     begun = ledger.begun(plan.plan_id)

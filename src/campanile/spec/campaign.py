@@ -70,7 +70,9 @@ class Timing(Spec):
 
     start: Date = Field(description="The day of sending.")
     at: ClockTime = Field(description="The time of sending on that day, in quotes.")
-    clock: Literal["shop", "customer"] = Field("shop", description="Whose time zone `at` and `quiet` mean.")
+    clock: Literal["shop", "customer"] = Field(
+        "shop", description="Whose time zone `at`, `quiet` and the last day of the offer mean."
+    )
     quiet: QuietHours = Field(
         (time(21), time(9)), description="Hours in which nothing is sent, even after a delay; `none` switches it off."
     )
