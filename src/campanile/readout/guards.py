@@ -1,7 +1,8 @@
 """Did it do harm? Each registered guard on each treatment: kept, broken, or not shown either way.
 
 A guard is kept only when even the upper limit of the interval is within the limit, and broken only when even the lower
-limit is beyond it: chance alone neither stops a campaign nor clears it.
+limit is beyond it: chance alone neither stops a campaign nor clears it. While a window is open, a guard that would tell
+how many customers of an arm ordered, or what control did, is open and says nothing else.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _AMONG = {"ordered": "customers who ordered", "handed_over": "customers written 
 _TABLES = {"returned": "returned", "opted_out": "unsubscribed", "complained": "spam_report or ticket"}
 
 
-def guard_findings(terms: Terms, arms: Mapping[str, ArmOutcome]) -> tuple[GuardFinding, ...]:
-    """Every registered guard on every treatment."""
+def guard_findings(terms: Terms, arms: Mapping[str, ArmOutcome], *, ended: bool) -> tuple[GuardFinding, ...]:
+    """Every registered guard on every treatment; `ended` is whether the last customer's window is over."""
     return tuple(
-        _found(_Question(name, guard, arm), arms, terms.alpha)
+        _found(_Question(name, guard, arm), arms, terms.alpha, ended=ended)
         for name, guard in terms.experiment.guards.items()
         for arm in treatments(terms)
     )
@@ -43,17 +44,24 @@ class _Question:
     guard: Guard
     arm: str
 
+    @property
+    def tells_the_effect(self) -> bool:
+        """Whether its figures hold control's, or count customers who ordered."""
+        return self.guard.relative_to_control or _COUNTED[self.name][1] == "ordered"
+
     def answer(self, state: GuardState, detail: str, **figures: float | None) -> GuardFinding:
         relative = self.guard.relative_to_control
         return GuardFinding(self.name, self.arm, self.guard.text, state, detail, relative=relative, **figures)
 
 
-def _found(question: _Question, arms: Mapping[str, ArmOutcome], alpha: float) -> GuardFinding:
+def _found(question: _Question, arms: Mapping[str, ArmOutcome], alpha: float, *, ended: bool) -> GuardFinding:
     counter, alone, against = _COUNTED[question.name]
     among = against if question.guard.relative_to_control else alone
     treated, control = (_count(arms[arm], counter, among) for arm in (question.arm, CONTROL))
     if treated is None or control is None:
         return question.answer("unknown", f"The customer database has no table {_TABLES[counter]}.")
+    if question.tells_the_effect and not ended:
+        return question.answer("open", "Looked at when the window has ended.")
     detail = f"{treated.responders:,} of {treated.n:,} {_AMONG[among]}"
     if not treated.n or (question.guard.relative_to_control and not control.n):
         return question.answer("open", f"There are no {_AMONG[among]} yet.")

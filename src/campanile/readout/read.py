@@ -109,7 +109,7 @@ class _Reading:
             trust=examine(inquiry),
             arms=tuple(ArmFigures(arm, arms[arm].statistics.n, share) for arm, share in in_order(self.terms).items()),
             delivery=delivery,
-            guards=guard_findings(self.terms, arms),
+            guards=guard_findings(self.terms, arms, ended=setting.ended),
             terms=in_words(self.terms, self.project.currency),
             deviations=deviations(self.project, self.plan.campaign, self.terms.spec),
         )
