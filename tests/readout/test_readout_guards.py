@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from campanile.events import CONTROL
-from campanile.report.readout import GuardFinding
 from campanile.report.compose import document
 from campanile.report.html import html
 from campanile.report.jsonable import jsonable
 from campanile.report.markdown import markdown
+from campanile.report.readout import GuardFinding
 from readout.readout_world import AFTER, DUE, FILES, Order, World, read
 
 DAY = timedelta(days=1)

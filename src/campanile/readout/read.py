@@ -95,7 +95,9 @@ class _Reading:
         if not database.read_only:
             sync_history(database, self.ledger.contacts(last_contact(database)))
         snapshot = self.project.home / self.plan.snapshot
-        wave = Wave(self.plan.campaign, snapshot, messages, self.terms.experiment.primary.window, self.now)
+        wave = Wave(
+            self.plan.campaign, snapshot, messages, self.terms.experiment.primary.window, self.now, self.terms.list_rate
+        )
         within = measured.span(database, wave)
         setting = self.setting(within)
         arms = measured.arm_outcomes(measured.outcomes(database, wave, within))

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from campanile.errors import CampanileError
 from campanile.events import CONTROL
+from campanile.measure.outcomes import LIST_MARGIN, list_margin_parts
 from campanile.money import Currency
 from campanile.spec.campaign import Costs
 from campanile.spec.experiment import METRICS, ExperimentSpec, Rule
@@ -24,7 +25,8 @@ class Terms:
 
     Attributes:
         spec: The frozen spec as plain JSON values: what the plan wrote down.
-        margin_rate: Margin as a share of net revenue.
+        margin_rate: Margin as a share of net revenue, or of list prices.
+        margin_of: Which of the two: "net" or "list".
         per_message: Exact cost of one message, major units.
         parts: Paid parts per message: 1, or more for long SMS.
         fixed: Cost of the campaign as a whole, major units.
@@ -34,6 +36,7 @@ class Terms:
     experiment: ExperimentSpec
     medium: str
     margin_rate: Decimal
+    margin_of: str
     per_message: Decimal
     parts: Decimal
     fixed: Decimal
@@ -42,6 +45,18 @@ class Terms:
     def alpha(self) -> float:
         """The registered chance of a false alarm."""
         return float(self.experiment.alpha)
+
+    @property
+    def list_rate(self) -> Decimal | None:
+        """The margin rate where it is of list prices; None where it is of net revenue."""
+        return self.margin_rate if self.margin_of == "list" else None
+
+    @property
+    def margin(self) -> tuple[str, float]:
+        """The measured amount that margin is a multiple of, and the factor."""
+        if self.list_rate is None:
+            return "revenue_per_customer", float(self.margin_rate)
+        return LIST_MARGIN, 1 / list_margin_parts(self.list_rate)[1]
 
     @property
     def roll_out(self) -> Rule:
@@ -96,6 +111,7 @@ def _terms(campaign: str, frozen: Mapping[str, Any]) -> Terms:
         experiment=experiment,
         medium=medium,
         margin_rate=Decimal(rate),
+        margin_of=economics.get("margin_of", "net"),
         per_message=Decimal(price),
         parts=_parts(medium, frozen.get("summary") or {}),
         fixed=costs.fixed,
@@ -134,10 +150,17 @@ def in_words(terms: Terms, currency: Currency) -> tuple[tuple[str, str], ...]:
     return tuple((label, text) for label, text in rows if text)
 
 
+_MARGIN_OF = {
+    "net": "net revenue",
+    "list": "list prices, less discounts: rate × (net revenue + discount) − discount",
+}
+
+
 def _economics(terms: Terms, currency: Currency) -> str:
     parts = f" in {terms.parts:.2f} parts on average" if terms.parts != 1 else ""
+    share = f"margin {percent(terms.margin_rate)} of {_MARGIN_OF[terms.margin_of]}"
     return (
-        f"margin {percent(terms.margin_rate)} of net revenue, {terms.per_message:f} {currency.code} per {terms.medium}"
+        f"{share}, {terms.per_message:f} {currency.code} per {terms.medium}"
         f"{parts}, {terms.fixed:f} {currency.code} fixed"
     )
 

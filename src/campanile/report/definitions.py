@@ -22,7 +22,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "margin_per_customer": (
         "Margin per customer",
-        "Net revenue per customer times the margin rate; before contact and fixed cost.",
+        "Net revenue per customer times the margin rate; where the rate is of list prices, the rate times net revenue "
+        "and discount together, minus the discount. The registered plan says which. Before contact and fixed cost.",
     ),
     "profit_per_customer": (
         "Profit per customer",
