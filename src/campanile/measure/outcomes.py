@@ -94,14 +94,15 @@ def outcomes(database: CustomerDatabase, wave: Wave, within: Span) -> ir.Table:
     """One row per assigned customer, control included; `within` is the wave's `span`, which spares the engine the rest.
 
     Columns: customer_id, arm, stratum; responded (0/1: a valid order in the window), orders, revenue (minor units, net
-    of returns known at `read_at`), discount; pre_orders, pre_revenue; and the `COUNTERS`, NULL where the shop has no
-    such table.
+    of returns known at `read_at`, those without a known order included), discount; pre_orders, pre_revenue; and the
+    `COUNTERS`, NULL where the shop has no such table.
     """
     units = _units(database, wave)
     windows = _Windows(units, within)
     parts = [
         _messages(database, wave),
         _bought(database, wave, windows),
+        _sent_back(database, wave, units),
         _returned(database, wave, windows),
         _flag(database, wave, windows, ("opted_out", {"unsubscribed": None})),
         _flag(database, wave, windows, ("complained", {"spam_report": None, "ticket": "complaint"})),
@@ -112,7 +113,8 @@ def outcomes(database: CustomerDatabase, wave: Wave, within: Span) -> ir.Table:
         joined = joined.left_join(part, "customer_id").drop("customer_id_right")
     zero = ("responded", "orders", "revenue", "discount", "planned", "handed_over")
     known = {name: joined[name].fill_null(0) for name in (*zero, *_kept(database))}
-    return _with_list_margin(joined.mutate(**known).drop("ends_at"), wave)
+    known["revenue"] -= joined["sent_back"].fill_null(0)
+    return _with_list_margin(joined.mutate(**known).drop("ends_at", "sent_back"), wave)
 
 
 def list_margin_parts(rate: Decimal) -> tuple[int, int]:
@@ -271,6 +273,19 @@ def _bought(database: CustomerDatabase, wave: Wave, windows: _Windows) -> ir.Tab
         revenue=orders["net"].sum().cast("int64"),
         discount=given.cast("int64"),
     )
+
+
+def _sent_back(database: CustomerDatabase, wave: Wave, units: ir.Table) -> ir.Table:
+    """What each customer sent back since their due moment that names no order we know, in minor units.
+
+    Such a return may be of an order from before the campaign: nobody can tell. It is subtracted all the same, because
+    both arms have the same clock and send back as much of older orders, so that the difference stays right and only its
+    interval grows; leaving it out would overstate what more orders brought. A customer's revenue may be below zero by
+    it, which the methods for amounts allow for. Like other returns it counts until `read_at`.
+    """
+    back = database.unmatched_returns(wave.read_at).inner_join(units.select("customer_id", "due_at"), "customer_id")
+    since = back.filter(back["at"] >= back["due_at"])
+    return since.group_by("customer_id").aggregate(sent_back=since["amount"].sum().cast("int64"))
 
 
 def _returned(database: CustomerDatabase, wave: Wave, windows: _Windows) -> ir.Table:

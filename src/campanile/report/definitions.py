@@ -17,8 +17,9 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "revenue_per_customer": (
         "Net revenue per customer",
-        "Paid amounts of valid orders inside the window, after discounts and minus returns of those orders known when "
-        "this was read, divided by all customers assigned to the arm.",
+        "Paid amounts of valid orders inside the window, after discounts and minus returns known when this was read "
+        "(of those orders, and those since the planned send moment that name no known order), divided by all customers "
+        "assigned to the arm.",
     ),
     "margin_per_customer": (
         "Margin per customer",
