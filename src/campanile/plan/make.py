@@ -246,7 +246,7 @@ def _load(project: Project, spec: CampaignSpec, check: RenderCheck) -> Load:
         each = project.settings.economics.cost_per_message.get(spec.channel.use, Decimal(0))
     units = check.segments_total if spec.channel.use == "sms" else check.messages
     cost = project.currency.minor(each * units + spec.costs.fixed)
-    return Load(check.messages, check.segments_total, check.bytes_max, cost)
+    return Load(check.messages, check.segments_total, check.bytes_max, cost, check.by_arm)
 
 
 def _record(plan: Plan, frozen: dict[str, object], digest: str) -> PlanRecord:

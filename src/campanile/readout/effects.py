@@ -81,7 +81,7 @@ class Effects:
 
     def contact(self, arm: str) -> float:
         """Minor units that the arm's messages cost: those handed over, accepted or of unknown fate."""
-        return self.terms.contact_cost(self.arms[arm].counts["handed_over"] or 0, self.currency)
+        return self.terms.contact_cost(arm, self.arms[arm].counts["handed_over"] or 0, self.currency)
 
     def figures(self) -> tuple[ArmFigures, ...]:
         """Every arm with its means, control first."""

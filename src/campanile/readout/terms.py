@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -28,7 +28,7 @@ class Terms:
         margin_rate: Margin as a share of net revenue, or of list prices.
         margin_of: Which of the two: "net" or "list".
         per_message: Exact cost of one message, major units.
-        parts: Paid parts per message: 1, or more for long SMS.
+        parts: Paid parts per message by arm: 1, or more for long SMS.
         fixed: Cost of the campaign as a whole, major units.
     """
 
@@ -38,7 +38,7 @@ class Terms:
     margin_rate: Decimal
     margin_of: str
     per_message: Decimal
-    parts: Decimal
+    parts: Mapping[str, Decimal]
     fixed: Decimal
 
     @property
@@ -74,9 +74,9 @@ class Terms:
         words = f"profit per customer {way} 0 at {percent(level)} (no rule was registered, this is the default)"
         return Rule("profit_per_customer", "lower" if side == "lower" else "upper", Decimal(0), level, words)
 
-    def contact_cost(self, messages: int, currency: Currency) -> float:
-        """Minor units that this many messages cost; exact before the one conversion."""
-        return float(self.per_message * self.parts * messages * currency.scale)
+    def contact_cost(self, arm: str, messages: int, currency: Currency) -> float:
+        """Minor units that this many messages of one arm cost; exact before the one conversion."""
+        return float(self.per_message * self.parts[arm] * messages * currency.scale)
 
 
 def read_terms(campaign: str, spec: Mapping[str, Any]) -> Terms:
@@ -113,16 +113,20 @@ def _terms(campaign: str, frozen: Mapping[str, Any]) -> Terms:
         margin_rate=Decimal(rate),
         margin_of=economics.get("margin_of", "net"),
         per_message=Decimal(price),
-        parts=_parts(medium, frozen.get("summary") or {}),
+        parts=_parts(medium, frozen.get("summary") or {}, experiment.split),
         fixed=costs.fixed,
     )
 
 
-def _parts(medium: str, summary: Mapping[str, Any]) -> Decimal:
-    """Paid parts per message: an SMS is billed by its parts, which the plan counted."""
+def _parts(medium: str, summary: Mapping[str, Any], arms: Iterable[str]) -> dict[str, Decimal]:
+    """Paid parts per message by arm: an SMS is billed by its parts, which the plan counted for each arm's own text."""
     load = summary.get("load") or {}
-    messages, segments = load.get("messages") or 0, load.get("segments") or 0
-    return Decimal(segments) / Decimal(messages) if medium == "sms" and messages and segments else Decimal(1)
+    overall = (load.get("messages") or 0, load.get("segments") or 0)
+    counted = {arm: (load.get("by_arm") or {}).get(arm, overall) for arm in arms}
+    return {
+        arm: Decimal(segments) / Decimal(messages) if medium == "sms" and messages and segments else Decimal(1)
+        for arm, (messages, segments) in counted.items()
+    }
 
 
 def in_words(terms: Terms, currency: Currency) -> tuple[tuple[str, str], ...]:
@@ -157,12 +161,20 @@ _MARGIN_OF = {
 
 
 def _economics(terms: Terms, currency: Currency) -> str:
-    parts = f" in {terms.parts:.2f} parts on average" if terms.parts != 1 else ""
+    parts = _parts_in_words({arm: terms.parts[arm] for arm in treatments(terms)})
     share = f"margin {percent(terms.margin_rate)} of {_MARGIN_OF[terms.margin_of]}"
     return (
         f"{share}, {terms.per_message:f} {currency.code} per {terms.medium}"
         f"{parts}, {terms.fixed:f} {currency.code} fixed"
     )
+
+
+def _parts_in_words(parts: Mapping[str, Decimal]) -> str:
+    """Nothing where every message is one part; else the average, by arm where arms differ."""
+    if len(set(parts.values())) > 1:
+        return " in parts on average: " + " and ".join(f"{number:.2f} ({arm})" for arm, number in parts.items())
+    number = next(iter(parts.values()))
+    return f" in {number:.2f} parts on average" if number != 1 else ""
 
 
 def _words(name: str) -> str:
