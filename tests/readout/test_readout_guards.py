@@ -77,6 +77,18 @@ def test_only_customers_written_to_are_the_base(tmp_path: Path) -> None:
     assert only(shop).detail == "80 of 1,000 customers written to."
 
 
+@pytest.mark.parametrize("written", [4000, 2000, 400])
+def test_the_rate_is_right_at_any_share_sent(tmp_path: Path, written: int) -> None:
+    """2% of everybody leave, written to or not: that is 2% of the customers written to."""
+    shop = world(tmp_path, "{opt_out_rate: under 1%}")
+    people = shop.customers("treatment")
+    shop.states = dict.fromkeys(people[written:], "rejected")
+    shop.unsubscribed = [(customer, DAY) for customer in people[::50]]
+    found = only(shop)
+    assert found.rate_treatment == pytest.approx(0.02)
+    assert found.detail == f"{written // 50} of {written:,} customers written to."
+
+
 @pytest.mark.parametrize(("treated", "state"), [(40, "kept"), (110, "open"), (250, "broken")])
 def test_against_control(tmp_path: Path, treated: int, state: str) -> None:
     """Everybody orders once; control returns 2% of it."""

@@ -40,7 +40,18 @@ LIST_MARGIN = "list_margin_per_customer"
 _LIST_MARGIN = "list_margin"
 
 #: Counted 0 or 1 per customer (messages: how many), summed by arm.
-COUNTERS = ("planned", "handed_over", "ordered", "returned", "opted_out", "complained", "contacted_by_others")
+COUNTERS = (
+    "planned",
+    "handed_over",
+    "written",
+    "ordered",
+    "returned",
+    "opted_out",
+    "opted_out_written",
+    "complained",
+    "complained_written",
+    "contacted_by_others",
+)
 
 #: Outcomes with the same customers' figure of before: what makes an estimate sharper than the difference alone.
 _PAIRS = (("orders_per_customer", "pre_orders"), ("revenue_per_customer", "pre_revenue"))
@@ -113,6 +124,9 @@ def outcomes(database: CustomerDatabase, wave: Wave, within: Span) -> ir.Table:
         joined = joined.left_join(part, "customer_id").drop("customer_id_right")
     zero = ("responded", "orders", "revenue", "discount", "planned", "handed_over")
     known = {name: joined[name].fill_null(0) for name in (*zero, *_kept(database))}
+    known["written"] = (known["handed_over"] > 0).cast("int64")
+    for harm in ("opted_out", "complained"):  # NULL where the shop has no such table
+        known[f"{harm}_written"] = known.get(harm, joined[harm]) * known["written"]
     known["revenue"] -= joined["sent_back"].fill_null(0)
     return _with_list_margin(joined.mutate(**known).drop("ends_at", "sent_back"), wave)
 

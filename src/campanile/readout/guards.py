@@ -18,15 +18,15 @@ from campanile.readout.terms import Terms, treatments
 from campanile.report.readout import GuardFinding, GuardState
 from campanile.spec.experiment import Guard
 
-#: What is counted, among whom when an arm stands alone, among whom when it is set against control; "" is everyone
-#: assigned.
-_COUNTED: Mapping[str, tuple[str, str, str]] = {
-    "return_rate": ("returned", "ordered", "ordered"),
-    "opt_out_rate": ("opted_out", "handed_over", ""),
-    "complaint_rate": ("complained", "handed_over", ""),
+#: What is counted among whom: when an arm stands alone, and when it is set against control; "" is everyone assigned.
+#: Harm among customers written to is that of those customers: who was never written to cannot have left because of it.
+_COUNTED: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
+    "return_rate": (("returned", "ordered"), ("returned", "ordered")),
+    "opt_out_rate": (("opted_out_written", "written"), ("opted_out", "")),
+    "complaint_rate": (("complained_written", "written"), ("complained", "")),
 }
-_AMONG = {"ordered": "customers who ordered", "handed_over": "customers written to", "": "customers assigned"}
-_TABLES = {"returned": "returned", "opted_out": "unsubscribed", "complained": "spam_report or ticket"}
+_AMONG = {"ordered": "customers who ordered", "written": "customers written to", "": "customers assigned"}
+_TABLES = {"return_rate": "returned", "opt_out_rate": "unsubscribed", "complaint_rate": "spam_report or ticket"}
 
 
 def guard_findings(terms: Terms, arms: Mapping[str, ArmOutcome], *, ended: bool) -> tuple[GuardFinding, ...]:
@@ -47,7 +47,13 @@ class _Question:
     @property
     def tells_the_effect(self) -> bool:
         """Whether its figures hold control's, or count customers who ordered."""
-        return self.guard.relative_to_control or _COUNTED[self.name][1] == "ordered"
+        return self.guard.relative_to_control or self.counted[1] == "ordered"
+
+    @property
+    def counted(self) -> tuple[str, str]:
+        """The counter, and the counter of those among whom; "" is everyone assigned."""
+        alone, against = _COUNTED[self.name]
+        return against if self.guard.relative_to_control else alone
 
     def answer(self, state: GuardState, detail: str, **figures: float | None) -> GuardFinding:
         relative = self.guard.relative_to_control
@@ -55,11 +61,10 @@ class _Question:
 
 
 def _found(question: _Question, arms: Mapping[str, ArmOutcome], alpha: float, *, ended: bool) -> GuardFinding:
-    counter, alone, against = _COUNTED[question.name]
-    among = against if question.guard.relative_to_control else alone
+    counter, among = question.counted
     treated, control = (_count(arms[arm], counter, among) for arm in (question.arm, CONTROL))
     if treated is None or control is None:
-        return question.answer("unknown", f"The customer database has no table {_TABLES[counter]}.")
+        return question.answer("unknown", f"The customer database has no table {_TABLES[question.name]}.")
     if question.tells_the_effect and not ended:
         return question.answer("open", "Looked at when the window has ended.")
     detail = f"{treated.responders:,} of {treated.n:,} {_AMONG[among]}"
@@ -95,5 +100,4 @@ def _count(arm: ArmOutcome, counter: str, among: str) -> Count | None:
     """How many of whom; None when the database does not hold it."""
     found = arm.counts[counter]
     whole = arm.counts[among] if among else arm.statistics.n
-    # Somebody may unsubscribe whose message was never handed over.
-    return None if found is None or whole is None else Count(min(found, whole), whole)
+    return None if found is None or whole is None else Count(found, whole)

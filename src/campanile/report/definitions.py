@@ -154,13 +154,13 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "opt_out_rate": (
         "Opt-out rate",
-        "Customers who unsubscribed inside the window, divided by customers a message was handed over for; by all "
-        "assigned customers where arm and control are compared.",
+        "The share of customers a message was handed over for who unsubscribed inside the window; of all assigned "
+        "customers where arm and control are compared.",
     ),
     "complaint_rate": (
         "Complaint rate",
-        "Customers with a spam report or a complaint ticket inside the window, divided by customers a message was "
-        "handed over for; by all assigned customers where arm and control are compared.",
+        "The share of customers a message was handed over for with a spam report or a complaint ticket inside the "
+        "window; of all assigned customers where arm and control are compared.",
     ),
     # Delivery
     "planned": ("Planned", "Messages of the frozen plan. The states add up to it."),
