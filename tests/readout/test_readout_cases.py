@@ -23,7 +23,7 @@ def three_arms(root: Path, compare: str = "") -> World:
         files["experiments/winback.yaml"].replace("treatment: 80%", "small: 40%, large: 40%") + compare
     )
     files["campaigns/winback.yaml"] += "arms: {small: {}, large: {offer: {kind: coupon, amount: 80}}}\n"
-    world = World(root, {CONTROL: 600, "small": 1200, "large": 1200}, files=files)
+    world = World(root, {CONTROL: 600, "small": 1200, "large": 1200}, returned=[], unsubscribed=[], files=files)
     world.buy(CONTROL, [20_000] * 40)
     world.buy("small", [20_000] * 100)
     world.buy("large", [20_000] * 190)

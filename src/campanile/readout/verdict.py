@@ -58,6 +58,15 @@ class ArmCase:
         """The guards that this arm broke."""
         return tuple(guard for guard in self.guards if guard.state == "broken")
 
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """What keeps a roll-out back: guards that the data do not hold. One merely not shown to be kept does not."""
+        return tuple(
+            f"{label(guard.name).text.lower()} {guard.limit} was not measured. {guard.detail}"
+            for guard in self.guards
+            if guard.state == "unknown"
+        )
+
 
 def judge(rule: Rule, found: Comparison, currency: Currency, unit: Unit) -> Judgement:
     """The rule held against a comparison that was made at the rule's level.
@@ -106,7 +115,7 @@ def _decision(case: ArmCase, held_back: Sequence[str]) -> Decision:
     if case.roll_out.holds and case.stop.holds:
         return "extend"
     if case.roll_out.holds:
-        return "extend" if held_back else "roll_out"
+        return "extend" if held_back or case.unmeasured else "roll_out"
     return "stop" if case.stop.holds else "extend"
 
 
@@ -130,9 +139,10 @@ def _reasons(case: ArmCase, held_back: Sequence[str], *, named: bool) -> list[st
     if case.roll_out.holds and case.stop.holds:
         reasons.append(f"{prefix}both rules hold: it pays, but less than what was called worthwhile; a person decides.")
     if case.roll_out.holds:
-        reasons += [f"{prefix}no roll-out before this is mended: {what}" for what in held_back]
+        reasons += [f"{prefix}no roll-out before this is mended: {what}" for what in (*held_back, *case.unmeasured)]
         reasons += [f"{prefix}{_FIXED}"] if _fixed_cost_open(case) else []
-    shown = [guard for guard in case.guards if guard.state in {"open", "unknown"}]
+    listed = {"open"} if case.roll_out.holds else {"open", "unknown"}
+    shown = [guard for guard in case.guards if guard.state in listed]
     reasons += [f"{prefix}not shown to be kept: {label(guard.name).text.lower()} {guard.limit}." for guard in shown]
     return reasons
 
