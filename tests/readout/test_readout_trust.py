@@ -122,7 +122,23 @@ def test_messages_still_waiting(tmp_path: Path) -> None:
     world.states = {world.customers("treatment")[0]: "due"}
     project = world.build()
     assert check(read(project, now=DUE + timedelta(hours=1)), "sent").passed is None
-    assert check(read(project), "sent").passed is False
+    readout = read(project)
+    assert check(readout, "sent").passed is False
+    assert readout.verdict.decision == "no_verdict"
+    assert "1,599 of 1,600 messages were handed over (99.94%), 1 still wait." in readout.verdict.reasons[0]
+
+
+@pytest.mark.parametrize(("left", "decision"), [(80, "roll_out"), (81, "no_verdict")])
+@pytest.mark.parametrize("state", ["expired", "suppressed"])
+def test_a_campaign_that_was_mostly_not_sent_is_not_judged(
+    tmp_path: Path, left: int, decision: str, state: str
+) -> None:
+    world = small(tmp_path)
+    world.states = dict.fromkeys(world.customers("treatment")[:left], state)
+    readout = read(world.build())
+    assert readout.verdict.decision == decision
+    if decision == "no_verdict":
+        assert check(readout, "sent").detail.endswith("Only 94.94% of the plan was attempted.")
 
 
 def test_unlike_arms_by_more_than_chance(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from campanile.spec.experiment import METRICS
 LEAST_BUYERS = 30
 #: A baseline further off than this share of itself was a wrong assumption.
 _FAR = 0.2
-#: Share of planned messages that has to be handed over for "everyone".
+#: Share of planned messages that has to be handed over for "everyone", and attempted for the campaign to be judged.
 _NEARLY_ALL = 0.95
 #: Marketing of others beyond this share of control is noted.
 _CROWDED = 0.10
@@ -142,18 +142,24 @@ def _orders(inquiry: Inquiry) -> Check:
 
 
 def _sent(inquiry: Inquiry) -> Check:
+    """Whether the campaign took place: attempted for nearly everyone, and nobody waits. Refusals only dilute it."""
     planned = sum(account.planned for account in inquiry.delivery)
     counts = {state: sum(account.states.get(state, 0) for account in inquiry.delivery) for state in MessageState}
     handed = counts[MessageState.ACCEPTED] + counts[MessageState.UNKNOWN]
+    attempted = handed + counts[MessageState.REJECTED]
     waiting = sum(counts[state] for state in _UNFINISHED)
     if not handed:
         over = inquiry.setting.ended
         return Check("sent", False if over else None, "No message has been handed over.", "no verdict")
+    enough = attempted >= _NEARLY_ALL * planned
     told = f"{handed:,} of {planned:,} messages were handed over ({PERCENT.text(handed / planned)})"
     told += f", {waiting:,} still wait." if waiting else "."
     if waiting and not inquiry.setting.ended:
         return Check("sent", None, told)
-    return Check("sent", handed >= _NEARLY_ALL * planned and not waiting, told)
+    if waiting or not enough:
+        told += "" if enough else f" Only {PERCENT.text(attempted / planned)} of the plan was attempted."
+        return Check("sent", passed=False, detail=told, consequence="no verdict")
+    return Check("sent", handed >= _NEARLY_ALL * planned, told)
 
 
 def _balance(inquiry: Inquiry) -> Check:

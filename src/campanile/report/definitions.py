@@ -121,7 +121,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "sent": (
         "Everyone sent to, in time",
         "Messages handed over (accepted, or with an unknown answer) out of those planned. The others stay in their "
-        "arm, which makes the effect smaller, never larger.",
+        "arm, which makes the effect smaller, never larger. When messages still wait, or fewer than 95% were attempted "
+        "(handed over or refused), the campaign as planned did not take place, and there is no verdict on it.",
     ),
     "orders_current": (
         "Orders are current",
