@@ -18,6 +18,9 @@ def small(root: Path) -> World:
     world = World(root, {CONTROL: 400, "treatment": 1600}, returned=[], unsubscribed=[])
     world.buy(CONTROL, [20_000] * 32)
     world.buy("treatment", [20_000] * 260)
+    world.pre_orders = {
+        customer: number % 3 for arm in world.arms for number, customer in enumerate(world.customers(arm))
+    }
     return world
 
 
@@ -147,6 +150,15 @@ def test_unlike_arms_by_more_than_chance(tmp_path: Path) -> None:
     readout = read(world.build())
     assert check(readout, "balance").passed is False
     assert readout.verdict.decision == "no_verdict"
+
+
+@pytest.mark.parametrize("orders", [0, 2])
+def test_balance_is_not_known_where_nothing_varies(tmp_path: Path, orders: int) -> None:
+    world = small(tmp_path)
+    world.pre_orders = {customer: orders for arm in world.arms for customer in world.customers(arm)}
+    found = check(read(world.build()), "balance")
+    assert found.passed is None
+    assert found.detail == "Nothing varies: every customer had the same orders and revenue before."
 
 
 def test_unlike_arms_by_chance_are_noted(tmp_path: Path) -> None:

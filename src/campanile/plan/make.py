@@ -45,6 +45,8 @@ BATCH = 5_000
 #: A campaign with one date has one wave.
 WAVE = "1"
 STEP = "message"
+#: How far back `pre_…` looks at least: an audience is often chosen for having bought nothing lately.
+_YEAR = clock.Duration(days=365)
 #: Where a medium's address stands in the customer table.
 ADDRESS = {"email": "email", "sms": "phone"}
 
@@ -138,7 +140,7 @@ class _Work:
             self.database,
             project=self.project,
             timing=self.spec.timing,
-            before=(window.before(self.as_of), self.as_of),
+            before=(min(window.before(self.as_of), _YEAR.before(self.as_of)), self.as_of),
         )
         keep = ("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue", *strata)
         path, digest = write_snapshot(self.database, relation, self.folder, keep)

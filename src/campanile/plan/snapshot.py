@@ -37,7 +37,7 @@ def snapshot_relation(
         database: Where earlier orders are.
         project: Gives the shop's time zone.
         timing: Gives day, hour and clock.
-        before: Half-open span of the orders that count as `pre_…`; of the conversion window's length, ending at as-of.
+        before: Half-open span of the orders that count as `pre_…`, ending at as-of.
     """
     earlier = _earlier_orders(database, *before)
     joined = assigned.left_join(earlier, "customer_id").drop("customer_id_right")

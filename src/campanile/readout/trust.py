@@ -29,6 +29,8 @@ _FAR = 0.2
 _NEARLY_ALL = 0.95
 #: Marketing of others beyond this share of control is noted.
 _CROWDED = 0.10
+#: What is compared between arms before the campaign.
+_BEFORE = ("pre_orders", "pre_revenue")
 _UNFINISHED = (MessageState.DUE, MessageState.HELD, MessageState.CLAIMED)
 
 
@@ -167,12 +169,14 @@ def _balance(inquiry: Inquiry) -> Check:
     control = inquiry.arms[CONTROL].statistics
     found = [
         (standardised_difference(control, inquiry.arms[arm].statistics, metric), metric, arm)
-        for metric in ("pre_orders", "pre_revenue")
+        for metric in _BEFORE
         for arm in treatments(inquiry.terms)
         if min(control.n, inquiry.arms[arm].statistics.n) > 1
     ]
     if not found:
         return Check("balance", None, "An arm has fewer than two customers.")
+    if not any(outcome.statistics.squares[metric] for outcome in inquiry.arms.values() for metric in _BEFORE):
+        return Check("balance", None, "Nothing varies: every customer had the same orders and revenue before.")
     largest, metric, arm = max(found, key=lambda item: abs(item[0]))
     told = f"Largest standardised difference {largest:.3f} ({metric.removeprefix('pre_')} before, {arm} and control)."
     if abs(largest) <= UNLIKE_ABOVE:

@@ -130,8 +130,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "balance": (
         "Arms alike before",
-        "Standardised difference of orders and revenue between arm and control in the same length of time before the "
-        "campaign; up to 0.1 counts as alike.",
+        "Standardised difference of orders and revenue between arm and control in the year before the campaign (longer "
+        "when the window is); up to 0.1 counts as alike. Not known when nobody differs.",
     ),
     "control_buyers": (
         "Enough buyers in control",
