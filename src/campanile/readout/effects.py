@@ -60,15 +60,15 @@ class Effects:
         return tuple(found for family in families for found in adjust(family))
 
     def economics(self) -> tuple[Economics, ...]:
-        """Whether each treatment paid, against control."""
-        return tuple(
-            economics(
-                self.comparison(arm, CONTROL, "response_rate"),
-                self.comparison(arm, CONTROL, _REVENUE),
-                self.comparison(arm, CONTROL, _MARGIN),
-                self.costs(arm),
-            )
-            for arm in treatments(self.terms)
+        """Whether each treatment paid, against control; the best one is reported, so intervals are at `alpha_each`."""
+        return tuple(self._economics(arm, self.terms.alpha_each) for arm in treatments(self.terms))
+
+    def _economics(self, arm: str, alpha: float) -> Economics:
+        return economics(
+            self.comparison(arm, CONTROL, "response_rate", alpha=alpha),
+            self.comparison(arm, CONTROL, _REVENUE, alpha=alpha),
+            self.comparison(arm, CONTROL, _MARGIN, alpha=alpha),
+            self.costs(arm),
         )
 
     def costs(self, arm: str) -> ArmCosts:

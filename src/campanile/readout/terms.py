@@ -47,6 +47,11 @@ class Terms:
         return float(self.experiment.alpha)
 
     @property
+    def alpha_each(self) -> float:
+        """What of alpha each treatment gets (Bonferroni): the readout speaks of the best of them."""
+        return self.alpha / len(treatments(self))
+
+    @property
     def list_rate(self) -> Decimal | None:
         """The margin rate where it is of list prices; None where it is of net revenue."""
         return self.margin_rate if self.margin_of == "list" else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from campanile.measure.types import Comparison, Economics
 from campanile.money import Currency
 from campanile.report.definitions import label
-from campanile.report.numbers import PERCENT, Unit, money
+from campanile.report.numbers import PERCENT, Unit, level, money
 from campanile.report.readout import Decision, GuardFinding, Setting, Trust, Verdict
 from campanile.spec.experiment import METRICS, Rule
 
@@ -104,8 +104,8 @@ def decide(trust: Trust, cases: Sequence[ArmCase], currency: Currency) -> Verdic
     chosen = max(
         (case for case in cases if decisions[case.arm] == decision), key=lambda case: case.economics.incremental_profit
     )
-    several = len(cases) > 1
-    told = [reason for case in cases for reason in _reasons(case, held_back, named=several)]
+    several = len(cases) if len(cases) > 1 else 0
+    told = [reason for case in cases for reason in _reasons(case, held_back, named=bool(several))]
     return Verdict(decision, _sentence(decision, chosen, currency, several=several), tuple(told), chosen.arm)
 
 
@@ -157,11 +157,13 @@ def _broken(guard: GuardFinding) -> str:
     return f"{guard.arm} broke a guard: {label(guard.name).text.lower()} {guard.limit}, {guard.detail}"
 
 
-def _sentence(decision: Decision, case: ArmCase, currency: Currency, *, several: bool) -> str:
+def _sentence(decision: Decision, case: ArmCase, currency: Currency, *, several: int) -> str:
     """The decision for the person who takes it: money with its interval, then the rates behind it."""
     subject = f"arm {case.arm}" if several else "the campaign"
     cash, paid, response = money(currency), case.economics, case.response
-    interval = f"{(1 - response.alpha) * 100:g}% interval {cash.interval(paid.profit_low, paid.profit_high)}"
+    interval = f"{level(paid.alpha)} interval {cash.interval(paid.profit_low, paid.profit_high)}"
+    if several:
+        interval += f", corrected for {several} arms"
     told = "earned" if paid.incremental_profit >= 0 else "lost"
     result = f"{subject} {told} {cash.text(abs(paid.incremental_profit))} after all costs ({interval})"
     treated, control = PERCENT.text(response.mean_treatment), PERCENT.text(response.mean_control)
