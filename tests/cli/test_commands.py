@@ -52,6 +52,15 @@ def test_wrong_use_is_exit_code_2() -> None:
     assert campanile("plan", "winback", "--as-of", "yesterday").returncode == 2
 
 
+def test_what_is_still_to_come_cannot_be_read(tmp_path: Path) -> None:
+    done = campanile("readout", "winback", "--now", "2999-01-01", home=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        "2999-01-01 has not come yet, and nobody can read what is still to happen; "
+        "leave --now out, or give a moment in the past"
+    )
+
+
 def test_an_unknown_campaign_is_answered_with_the_nearest() -> None:
     done = campanile("plan", "winbak")
     assert done.returncode == 1

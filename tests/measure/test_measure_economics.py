@@ -185,7 +185,7 @@ def test_another_currency_scales_money_and_nothing_else(rate: float) -> None:
     costs = ArmCosts(COSTS.contact * rate, COSTS.fixed * rate, COSTS.gifts, COSTS.discounts * rate)
     here = asdict(economics(response, revenue, margin, COSTS))
     there = asdict(economics(response, scaled(revenue, rate, "revenue"), scaled(margin, rate, "margin"), costs))
-    same = ("treatment", "responders", "roi", "iroas", "organic", "break_even_difference")
+    same = ("treatment", "alpha", "responders", "roi", "iroas", "organic", "break_even_difference")
     for key, value in here.items():
         if any(word in key for word in same):
             assert there[key] == (value if isinstance(value, str) else pytest.approx(value))

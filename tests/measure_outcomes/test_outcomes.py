@@ -117,6 +117,27 @@ def test_returns_lower_revenue_and_a_full_return_is_no_response(world: World) ->
     assert [later[name]["ordered"] for name in ("tre00000", "tre00001", "tre00002")] == [1, 1, 0]
 
 
+def test_returns_without_a_known_order_lower_revenue_from_the_due_moment_on(world: World) -> None:
+    """As the profile does; whoever bought nothing in the window may fall below zero, in either arm."""
+    day = timedelta(days=1)
+    world.orders = [Order("tre00000", 500, order_id="A"), Order("tre00003", 900, -40 * day, order_id="D")]
+    world.returned = [
+        ("?", "tre00000", 120, timedelta(0)),
+        ("?", "tre00000", 30, 30 * day),
+        ("?", "tre00001", 80, -SECOND),
+        ("?", "tre00002", 70, 30 * day + timedelta(hours=4)),
+        ("D", "tre00003", 900, day),
+        ("?", "con00000", 60, day),
+    ]
+    found = rows(world)
+    revenue = {name: found[name]["revenue"] for name in ("tre00000", "tre00001", "tre00002", "tre00003", "con00000")}
+    assert revenue == {"tre00000": 350, "tre00001": 0, "tre00002": 0, "tre00003": 0, "con00000": -60}
+    assert [found[name]["responded"] for name in ("tre00000", "con00000")] == [1, 0]
+    again = arms(World(world.root / "second", world.arms, orders=world.orders, returned=world.returned))
+    control = again["control"].statistics
+    assert (control.sums["revenue_per_customer"], control.negative["revenue_per_customer"]) == (-60, 1)
+
+
 def test_messages_count_when_the_customer_may_have_got_them(world: World) -> None:
     world.states = {"tre00000": "unknown", "tre00001": "rejected", "tre00002": "suppressed", "tre00003": "due"}
     found = rows(world)

@@ -56,6 +56,13 @@ def test_the_snapshot_holds_no_contact_data(shop: Project) -> None:
     assert set(table["due_at"].to_pylist()) == {table["due_at"][0].as_py()}, "control has the same clock"
 
 
+def test_the_time_before_is_long_enough_for_an_audience_that_sleeps(shop: Project) -> None:
+    """Nobody in it has bought for 90 days or more, and the window is 30 days."""
+    table = pq.read_table(shop.home / planned(shop).snapshot)
+    bought = sum(orders > 0 for orders in table["pre_orders"].to_pylist())
+    assert bought / table.num_rows > 0.9
+
+
 def test_a_small_audience_is_said_before_anything_is_sent(shop: Project) -> None:
     plan = planned(shop)
     assert any("too small" in problem for problem in plan.problems)

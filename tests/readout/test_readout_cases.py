@@ -23,7 +23,7 @@ def three_arms(root: Path, compare: str = "") -> World:
         files["experiments/winback.yaml"].replace("treatment: 80%", "small: 40%, large: 40%") + compare
     )
     files["campaigns/winback.yaml"] += "arms: {small: {}, large: {offer: {kind: coupon, amount: 80}}}\n"
-    world = World(root, {CONTROL: 600, "small": 1200, "large": 1200}, files=files)
+    world = World(root, {CONTROL: 600, "small": 1200, "large": 1200}, returned=[], unsubscribed=[], files=files)
     world.buy(CONTROL, [20_000] * 40)
     world.buy("small", [20_000] * 100)
     world.buy("large", [20_000] * 190)
@@ -100,12 +100,17 @@ class TestThreeArms:
         assert found.difference == pytest.approx(found.mean_treatment - found.mean_control)
 
     def test_rules_are_judged_with_a_share_of_the_doubt(self, readout: Readout) -> None:
-        """With two treatments the limit is that of 97.5%, below the one that the 95% interval shows."""
+        """With two treatments both the rule and the money have limits of 97.5%, below that of the 95% interval."""
         small = next(paid for paid in readout.economics if paid.treatment == "small")
         shown = (small.profit_low + 25_000) / 1200  # per customer, before fixed cost
         told = next(reason for reason in readout.verdict.reasons if reason.startswith("small: “profit"))
         judged = float(told.rsplit("limit is ", 1)[1].removesuffix(" CNY.").replace("−", "-")) * 100
-        assert judged < shown - 1
+        assert judged == pytest.approx(shown, abs=0.5)
+        margin = next(found for found in readout.comparisons if found.metric == "margin_per_customer")
+        assert (margin.treatment, margin.control, margin.alpha) == ("large", "small", 0.05)
+        assert small.alpha == 0.025
+        assert "(97.5% interval " in readout.verdict.sentence
+        assert ", corrected for 2 arms)" in readout.verdict.sentence
 
 
 def test_campaign_that_was_never_planned(tmp_path: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from campanile.events import CONTROL
+from campanile.report.compose import document
+from campanile.report.html import html
+from campanile.report.jsonable import jsonable
+from campanile.report.markdown import markdown
 from campanile.report.readout import GuardFinding
-from readout.readout_world import DUE, FILES, Order, World, read
+from readout.readout_world import AFTER, DUE, FILES, Order, World, read
 
 DAY = timedelta(days=1)
 
@@ -23,8 +28,36 @@ def world(root: Path, guards: str) -> World:
 
 
 def only(found: World) -> GuardFinding:
-    (guard,) = read(found.build(), now=DUE + 10 * DAY).guards
+    (guard,) = read(found.build(), now=AFTER).guards
     return guard
+
+
+@pytest.mark.parametrize("guards", ["{return_rate: at most control + 3%}", "{return_rate: under 9%}"])
+def test_orderers_are_not_counted_before_the_window_ends(tmp_path: Path, guards: str) -> None:
+    shop = world(tmp_path, guards)
+    shop.arms = {CONTROL: 2003, "treatment": 8009}
+    shop.buy(CONTROL, [20_000] * 97)
+    shop.buy("treatment", [20_000] * 853)
+    shop.returned = [(f"O{number}", order.customer, 500, order.after) for number, order in enumerate(shop.orders)]
+    project = shop.build()
+    now = DUE + timedelta(days=29, hours=23)
+    (guard,) = (found := read(project, now=now)).guards
+    assert (guard.state, guard.detail) == ("open", "Looked at when the window has ended.")
+    assert guard.rate_control is guard.rate_treatment is guard.low is guard.high is None
+    pages = (str(jsonable(found)), html(document(found)), markdown(document(found)))
+    (count,) = read(project).guards
+    assert "853" in count.detail
+    for page in pages:
+        assert "853" not in page
+        assert "customers who ordered" not in page.replace("divided by customers who ordered in it", "")
+        assert not re.search(r"\b97\b", page)
+
+
+def test_harm_that_tells_no_effect_is_seen_at_once(tmp_path: Path) -> None:
+    shop = world(tmp_path, "{opt_out_rate: under 1%}")
+    shop.unsubscribed = [(customer, DAY) for customer in shop.customers("treatment")[:80]]
+    (guard,) = read(shop.build(), now=DUE + 10 * DAY).guards
+    assert guard.state == "broken"
 
 
 @pytest.mark.parametrize(("left", "state"), [(20, "kept"), (40, "open"), (80, "broken")])
@@ -42,6 +75,18 @@ def test_only_customers_written_to_are_the_base(tmp_path: Path) -> None:
     shop.states = dict.fromkeys(shop.customers("treatment")[:3000], "rejected")
     shop.unsubscribed = [(customer, DAY) for customer in shop.customers("treatment")[3000:3080]]
     assert only(shop).detail == "80 of 1,000 customers written to."
+
+
+@pytest.mark.parametrize("written", [4000, 2000, 400])
+def test_the_rate_is_right_at_any_share_sent(tmp_path: Path, written: int) -> None:
+    """2% of everybody leave, written to or not: that is 2% of the customers written to."""
+    shop = world(tmp_path, "{opt_out_rate: under 1%}")
+    people = shop.customers("treatment")
+    shop.states = dict.fromkeys(people[written:], "rejected")
+    shop.unsubscribed = [(customer, DAY) for customer in people[::50]]
+    found = only(shop)
+    assert found.rate_treatment == pytest.approx(0.02)
+    assert found.detail == f"{written // 50} of {written:,} customers written to."
 
 
 @pytest.mark.parametrize(("treated", "state"), [(40, "kept"), (110, "open"), (250, "broken")])

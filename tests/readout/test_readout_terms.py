@@ -57,7 +57,7 @@ def test_campaign_overrides_the_shops_economics() -> None:
 
 @pytest.mark.parametrize(("messages", "cost"), [(1, 0.6), (3, 1.8), (10_000, 6_000.0), (0, 0.0)])
 def test_a_fraction_of_a_minor_unit_is_not_rounded_per_message(messages: int, cost: float) -> None:
-    assert read_terms("spring", spec()).contact_cost(messages, CNY) == cost
+    assert read_terms("spring", spec()).contact_cost("a", messages, CNY) == cost
 
 
 def test_an_sms_costs_its_parts() -> None:
@@ -66,11 +66,25 @@ def test_an_sms_costs_its_parts() -> None:
         "economics": {"margin_rate": 0.4, "cost_per_message": {"sms": 0.05}},
         "summary": {"load": {"messages": 1000, "segments": 1500}},
     }
-    assert read_terms("spring", spec(**changes)).contact_cost(200, CNY) == 1500.0
+    assert read_terms("spring", spec(**changes)).contact_cost("a", 200, CNY) == 1500.0
+
+
+def test_each_arm_pays_for_its_own_text() -> None:
+    changes = {
+        "campaign": {"channel": {"use": "sms"}},
+        "economics": {"margin_rate": 0.4, "cost_per_message": {"sms": 0.05}},
+        "summary": {"load": {"messages": 1000, "segments": 2000, "by_arm": {"a": [500, 500], "b": [500, 1500]}}},
+    }
+    terms = read_terms("spring", spec(**changes))
+    assert [terms.contact_cost(arm, 200, CNY) for arm in ("a", "b")] == [1000.0, 3000.0]
+    assert "0.05 CNY per sms in parts on average: 1.00 (a) and 3.00 (b)" in dict(in_words(terms, CNY))["Economics"]
 
 
 def test_a_medium_without_a_price_costs_nothing() -> None:
-    assert read_terms("spring", spec(economics={"margin_rate": 0.4, "cost_per_message": {}})).contact_cost(9, CNY) == 0
+    assert (
+        read_terms("spring", spec(economics={"margin_rate": 0.4, "cost_per_message": {}})).contact_cost("a", 9, CNY)
+        == 0
+    )
 
 
 def test_campaign_that_measures_nothing() -> None:

@@ -18,6 +18,9 @@ def small(root: Path) -> World:
     world = World(root, {CONTROL: 400, "treatment": 1600}, returned=[], unsubscribed=[])
     world.buy(CONTROL, [20_000] * 32)
     world.buy("treatment", [20_000] * 260)
+    world.pre_orders = {
+        customer: number % 3 for arm in world.arms for number, customer in enumerate(world.customers(arm))
+    }
     return world
 
 
@@ -122,7 +125,23 @@ def test_messages_still_waiting(tmp_path: Path) -> None:
     world.states = {world.customers("treatment")[0]: "due"}
     project = world.build()
     assert check(read(project, now=DUE + timedelta(hours=1)), "sent").passed is None
-    assert check(read(project), "sent").passed is False
+    readout = read(project)
+    assert check(readout, "sent").passed is False
+    assert readout.verdict.decision == "no_verdict"
+    assert "1,599 of 1,600 messages were handed over (99.94%), 1 still wait." in readout.verdict.reasons[0]
+
+
+@pytest.mark.parametrize(("left", "decision"), [(80, "roll_out"), (81, "no_verdict")])
+@pytest.mark.parametrize("state", ["expired", "suppressed"])
+def test_a_campaign_that_was_mostly_not_sent_is_not_judged(
+    tmp_path: Path, left: int, decision: str, state: str
+) -> None:
+    world = small(tmp_path)
+    world.states = dict.fromkeys(world.customers("treatment")[:left], state)
+    readout = read(world.build())
+    assert readout.verdict.decision == decision
+    if decision == "no_verdict":
+        assert check(readout, "sent").detail.endswith("Only 94.94% of the plan was attempted.")
 
 
 def test_unlike_arms_by_more_than_chance(tmp_path: Path) -> None:
@@ -131,6 +150,15 @@ def test_unlike_arms_by_more_than_chance(tmp_path: Path) -> None:
     readout = read(world.build())
     assert check(readout, "balance").passed is False
     assert readout.verdict.decision == "no_verdict"
+
+
+@pytest.mark.parametrize("orders", [0, 2])
+def test_balance_is_not_known_where_nothing_varies(tmp_path: Path, orders: int) -> None:
+    world = small(tmp_path)
+    world.pre_orders = {customer: orders for arm in world.arms for customer in world.customers(arm)}
+    found = check(read(world.build()), "balance")
+    assert found.passed is None
+    assert found.detail == "Nothing varies: every customer had the same orders and revenue before."
 
 
 def test_unlike_arms_by_chance_are_noted(tmp_path: Path) -> None:

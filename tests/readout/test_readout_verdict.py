@@ -70,7 +70,8 @@ def case(
         (FINE, True, False, (), "roll_out"),
         (FINE, True, False, ("kept",), "roll_out"),
         (FINE, True, False, ("open",), "roll_out"),
-        (FINE, True, False, ("unknown",), "roll_out"),
+        (FINE, True, False, ("unknown",), "extend"),
+        (FINE, False, True, ("unknown",), "stop"),
         (FINE, True, False, ("kept", "broken"), "stop"),
         (FINE, False, False, (), "extend"),
         (FINE, False, False, ("broken",), "stop"),
@@ -115,6 +116,19 @@ def test_several_arms(decisions: list[tuple[bool, bool]], overall: str, arm: str
 def test_broken_guard_of_one_arm_does_not_stop_the_other() -> None:
     found = decide(FINE, [case(True, False, (guard("broken", "a"),), arm="a"), case(True, False, arm="b")], CNY)
     assert (found.decision, found.arm) == ("roll_out", "b")
+
+
+def test_a_guard_that_was_not_measured_keeps_a_roll_out_back_and_an_open_one_is_named() -> None:
+    unknown = replace(guard("unknown"), detail="The customer database has no table unsubscribed.")
+    found = decide(FINE, [case(True, False, (unknown,))], CNY)
+    assert found.decision == "extend"
+    assert (
+        "no roll-out before this is mended: opt-out rate under 1% was not measured. "
+        "The customer database has no table unsubscribed."
+    ) in found.reasons
+    found = decide(FINE, [case(True, False, (guard("open"),))], CNY)
+    assert found.decision == "roll_out"
+    assert "not shown to be kept: opt-out rate under 1%." in found.reasons
 
 
 def test_sentences_say_money_interval_and_rates() -> None:

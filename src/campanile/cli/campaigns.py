@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from campanile.cli.options import json_option, moment, open_project, print_json, progress, project_options
+from campanile.cli.options import (
+    json_option,
+    moment,
+    open_project,
+    past_moment,
+    print_json,
+    progress,
+    project_options,
+)
 from campanile.errors import CampanileError
 
 if TYPE_CHECKING:
@@ -158,12 +166,13 @@ def resolve_command(
 @click.command("readout")
 @click.argument("campaign")
 @project_options
-@click.option("--now", "at", help="Read as at this moment, local to the shop; default is now.")
+@click.option("--now", "at", help="Read as at this past moment, local to the shop; default is now.")
 @json_option
 def readout_command(campaign: str, root: Path, home: Path | None, at: str | None, as_json: bool) -> None:
     """Read the experiment of CAMPAIGN: can it be trusted, did it work, did it pay; as HTML, Markdown, JSON, CSV."""
     project = open_project(root, home)
     project.campaign(campaign)
+    now = past_moment(at, project)
     from campanile.customers.database import CustomerDatabase
     from campanile.ledger.store import Ledger
     from campanile.readout.read import read_out
@@ -171,7 +180,7 @@ def readout_command(campaign: str, root: Path, home: Path | None, at: str | None
     from campanile.report.jsonable import jsonable
 
     with CustomerDatabase.open(project) as database, Ledger.open(project.ledger_path) as ledger:
-        readout = read_out(project, campaign, database=database, ledger=ledger, now=moment(at, project))
+        readout = read_out(project, campaign, database=database, ledger=ledger, now=now)
     paths = write_readout(readout, project.readouts_dir / campaign)
     if as_json:
         print_json(jsonable(readout))

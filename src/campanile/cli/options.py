@@ -59,6 +59,17 @@ def moment(text: str | None, project: Project) -> datetime:
         raise UsageError(str(error)) from error
 
 
+def past_moment(text: str | None, project: Project) -> datetime:
+    """Like `moment`, of what has happened: UsageError when it has not come yet."""
+    found = moment(text, project)
+    if found > clock.now():
+        raise UsageError(
+            f"{text} has not come yet, and nobody can read what is still to happen",
+            "leave --now out, or give a moment in the past",
+        )
+    return found
+
+
 def print_json(document: Mapping[str, Any]) -> None:
     """Prints one JSON document."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))

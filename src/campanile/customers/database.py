@@ -14,7 +14,7 @@ from ibis.backends.duckdb import Backend
 
 from campanile import clock
 from campanile.customers import engine
-from campanile.customers.orders import before, valid_lines, valid_orders
+from campanile.customers.orders import before, unmatched_returns, valid_lines, valid_orders
 from campanile.customers.tables import (
     ASSIGNED,
     BOUGHT,
@@ -60,6 +60,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     COMMITTED: {"customer_id": "string", "channel": "string"},
     LEDGER_READ: {"ledger": "string", "serial": "int64"},
 }  # fmt: skip
+_NO_RETURNS = {"customer_id": "string", "at": "timestamp", "amount": "int64"}
 _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
 
 
@@ -171,6 +172,15 @@ class CustomerDatabase:
     def net_orders(self, as_of: datetime) -> ir.Table:
         """Valid orders before a moment with `net`, their amount less what had come back by then, in minor units."""
         return self._valid(before(self.table(ORDER), as_of), as_of)
+
+    def unmatched_returns(self, as_of: datetime) -> ir.Table:
+        """Returns before a moment that name no order known by then, and so lower none: customer_id, at, amount."""
+        if RETURNED not in self.tables() or "amount" not in self.table(RETURNED).columns:
+            return ibis.memtable([], schema=ibis.schema(_NO_RETURNS))
+        back = before(self.table(RETURNED), as_of)
+        if ORDER in self.tables():
+            back = unmatched_returns(back, before(self.table(ORDER), as_of))
+        return back.select("customer_id", "at", amount=back["amount"].fill_null(0).cast("int64"))
 
     def _valid(self, orders: ir.Table, as_of: datetime) -> ir.Table:
         return valid_orders(orders, before(self.table(RETURNED), as_of) if RETURNED in self.tables() else None)

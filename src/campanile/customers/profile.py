@@ -11,11 +11,11 @@ import ibis.expr.types as ir
 from campanile.clock import Duration
 from campanile.customers import engine, rfm
 from campanile.customers.database import PROFILE, CustomerDatabase
-from campanile.customers.orders import before, unmatched_returns
+from campanile.customers.orders import before
 from campanile.customers.profile_report import ProfileReport, Rate
 from campanile.customers.reach import contact_flags, gone
 from campanile.customers.stages import STAGES, StageCuts, stage_cuts, stage_of
-from campanile.customers.tables import CUSTOMERS, ORDER, RETURNED, VISITED
+from campanile.customers.tables import CUSTOMERS, ORDER, VISITED
 from campanile.customers.zones import naive, shop_day
 from campanile.spec.project import Project
 
@@ -120,10 +120,7 @@ def _buyers(project: Project, database: CustomerDatabase, as_of: datetime, windo
 
 def _less_returns(database: CustomerDatabase, buyers: ir.Table, as_of: datetime, window: Duration) -> ir.Table:
     """The buyers with money lowered by what came back of orders we do not know."""
-    if RETURNED not in database.tables() or "amount" not in database.table(RETURNED).columns:
-        return buyers
-    known = before(database.table(ORDER), as_of) if ORDER in database.tables() else _orders(database, as_of)
-    back = unmatched_returns(before(database.table(RETURNED), as_of), known)
+    back = database.unmatched_returns(as_of)
     year, recent = (back["at"] >= _literal(length.before(as_of)) for length in (_YEAR, window))
     lost = back.group_by("customer_id").agg(
         lost_365d=back.amount.sum(where=year), lost_rfm=back.amount.sum(where=recent)

@@ -92,7 +92,7 @@ def economics(response: Comparison, revenue: Comparison, margin: Comparison, cos
     Limits are those of the comparisons, since the rest is known: profit moves by the cost, ROI divides by it.
 
     Raises:
-        CampanileError: The comparisons are not of the same two arms, or a cost is below zero.
+        CampanileError: The comparisons are not of the same two arms at one level, or a cost is below zero.
     """
     _check(response, revenue, margin, costs)
     n = revenue.n_treatment
@@ -106,6 +106,7 @@ def economics(response: Comparison, revenue: Comparison, margin: Comparison, cos
     even_rate, even_revenue = break_even(costs.media, response, revenue, margin)
     return Economics(
         treatment=revenue.treatment,
+        alpha=margin.alpha,
         incremental_responders=response.difference * n,
         incremental_responders_low=responders.low,
         incremental_responders_high=responders.high,
@@ -146,10 +147,14 @@ def economics(response: Comparison, revenue: Comparison, margin: Comparison, cos
 
 
 def _check(response: Comparison, revenue: Comparison, margin: Comparison, costs: ArmCosts) -> None:
-    pairs = {(part.control, part.treatment, part.n_control, part.n_treatment) for part in (response, revenue, margin)}
+    pairs = {
+        (part.control, part.treatment, part.n_control, part.n_treatment, part.alpha)
+        for part in (response, revenue, margin)
+    }
     if len(pairs) > 1:
         raise CampanileError(
-            "response, revenue and margin compare other arms", "compare the same two arms on all three metrics"
+            "response, revenue and margin compare other arms or at other levels",
+            "compare the same two arms on all three metrics, at one alpha",
         )
     amounts = (costs.contact, costs.fixed, costs.gifts, costs.discounts)
     if not all(math.isfinite(amount) and amount >= 0 for amount in amounts):

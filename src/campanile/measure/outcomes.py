@@ -9,9 +9,10 @@ customer; so the relation counts messages, and the cost of an arm is its count t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import ibis
@@ -34,8 +35,23 @@ METRICS: Mapping[str, str] = {
     "pre_revenue": "pre_revenue",
 }
 
+#: Margin by a rate of list prices, one whole number per customer in parts of a minor unit (`list_margin_parts`).
+LIST_MARGIN = "list_margin_per_customer"
+_LIST_MARGIN = "list_margin"
+
 #: Counted 0 or 1 per customer (messages: how many), summed by arm.
-COUNTERS = ("planned", "handed_over", "ordered", "returned", "opted_out", "complained", "contacted_by_others")
+COUNTERS = (
+    "planned",
+    "handed_over",
+    "written",
+    "ordered",
+    "returned",
+    "opted_out",
+    "opted_out_written",
+    "complained",
+    "complained_written",
+    "contacted_by_others",
+)
 
 #: Outcomes with the same customers' figure of before: what makes an estimate sharper than the difference alone.
 _PAIRS = (("orders_per_customer", "pre_orders"), ("revenue_per_customer", "pre_revenue"))
@@ -54,6 +70,7 @@ class Wave:
         messages: Parquet exported by the ledger.
         window: How long responses count from due_at, half-open; days and hours are counted in UTC.
         read_at: Aware moment; nothing later is seen.
+        list_rate: Margin as a share of list prices, where the shop's rate is one.
     """
 
     campaign: str
@@ -61,6 +78,7 @@ class Wave:
     messages: Path
     window: Duration
     read_at: datetime
+    list_rate: Decimal | None = None
 
 
 @dataclass(frozen=True)
@@ -87,14 +105,15 @@ def outcomes(database: CustomerDatabase, wave: Wave, within: Span) -> ir.Table:
     """One row per assigned customer, control included; `within` is the wave's `span`, which spares the engine the rest.
 
     Columns: customer_id, arm, stratum; responded (0/1: a valid order in the window), orders, revenue (minor units, net
-    of returns known at `read_at`), discount; pre_orders, pre_revenue; and the `COUNTERS`, NULL where the shop has no
-    such table.
+    of returns known at `read_at`, those without a known order included), discount; pre_orders, pre_revenue; and the
+    `COUNTERS`, NULL where the shop has no such table.
     """
     units = _units(database, wave)
     windows = _Windows(units, within)
     parts = [
         _messages(database, wave),
         _bought(database, wave, windows),
+        _sent_back(database, wave, units),
         _returned(database, wave, windows),
         _flag(database, wave, windows, ("opted_out", {"unsubscribed": None})),
         _flag(database, wave, windows, ("complained", {"spam_report": None, "ticket": "complaint"})),
@@ -105,7 +124,33 @@ def outcomes(database: CustomerDatabase, wave: Wave, within: Span) -> ir.Table:
         joined = joined.left_join(part, "customer_id").drop("customer_id_right")
     zero = ("responded", "orders", "revenue", "discount", "planned", "handed_over")
     known = {name: joined[name].fill_null(0) for name in (*zero, *_kept(database))}
-    return joined.mutate(**known).drop("ends_at")
+    known["written"] = (known["handed_over"] > 0).cast("int64")
+    for harm in ("opted_out", "complained"):  # NULL where the shop has no such table
+        known[f"{harm}_written"] = known.get(harm, joined[harm]) * known["written"]
+    known["revenue"] -= joined["sent_back"].fill_null(0)
+    return _with_list_margin(joined.mutate(**known).drop("ends_at", "sent_back"), wave)
+
+
+def list_margin_parts(rate: Decimal) -> tuple[int, int]:
+    """The rate as whole numbers over each other: margin is counted in parts of a minor unit, so that sums stay exact.
+
+    >>> list_margin_parts(Decimal("0.4"))
+    (2, 5)
+    """
+    return rate.as_integer_ratio()
+
+
+def _with_list_margin(relation: ir.Table, wave: Wave) -> ir.Table:
+    """The relation with what the customer's goods earned when the rate is of list prices.
+
+    rate × (revenue + discount) − discount: goods cost the same at any price, so a discount is lost in full. One number
+    per customer, because revenue and discount go together: their intervals apart would not give the margin's. A part
+    that came back takes none of its order's discount with it, which states the margin a little too low, never too high.
+    """
+    if wave.list_rate is None:
+        return relation
+    share, whole = list_margin_parts(wave.list_rate)
+    return relation.mutate(**{_LIST_MARGIN: share * relation["revenue"] - (whole - share) * relation["discount"]})
 
 
 def span(database: CustomerDatabase, wave: Wave) -> Span:
@@ -124,7 +169,7 @@ def span(database: CustomerDatabase, wave: Wave) -> Span:
 def arm_outcomes(relation: ir.Table) -> dict[str, ArmOutcome]:
     """What each arm did, from one scan: counts, exact sums, variances and covariances by the engine."""
     figures: dict[str, ir.Scalar] = {"n": relation.count()}
-    for metric, name in METRICS.items():
+    for metric, name in _measured(relation).items():
         column = relation[name]
         figures |= {
             f"{metric}.sum": column.sum(),
@@ -137,7 +182,13 @@ def arm_outcomes(relation: ir.Table) -> dict[str, ArmOutcome]:
         figures[f"{first}*{second}"] = next(columns).cov(next(columns), how="sample")
     figures |= {name: relation[name].sum() for name in COUNTERS}
     rows = relation.group_by("arm").aggregate(**figures).to_pyarrow().to_pylist()
-    return {row["arm"]: _arm(row) for row in rows}
+    return {row["arm"]: _arm(row, _measured(relation)) for row in rows}
+
+
+def _measured(relation: ir.Table) -> dict[str, str]:
+    """Column by metric, of the metrics that the relation holds."""
+    named = {**METRICS, LIST_MARGIN: _LIST_MARGIN}
+    return {metric: column for metric, column in named.items() if column in relation.columns}
 
 
 def response_curve(database: CustomerDatabase, wave: Wave, within: Span) -> dict[str, dict[int, int]]:
@@ -162,7 +213,7 @@ def newest_order(database: CustomerDatabase, read_at: datetime) -> tuple[datetim
     return newest.replace(tzinfo=UTC), int(recent.to_pyarrow().as_py()) / 28
 
 
-def _arm(row: Mapping[str, object]) -> ArmOutcome:
+def _arm(row: Mapping[str, object], names: Collection[str]) -> ArmOutcome:
     metrics = {
         metric: Aggregate(
             row[f"{metric}.sum"],  # type: ignore[arg-type]
@@ -170,7 +221,7 @@ def _arm(row: Mapping[str, object]) -> ArmOutcome:
             nonzero=_whole(row[f"{metric}.nonzero"]) or 0,
             negative=_whole(row[f"{metric}.negative"]) or 0,
         )
-        for metric in METRICS
+        for metric in names
     }
     covariances = {pair(first, second): row[f"{first}*{second}"] for first, second in _PAIRS}
     statistics = ArmStatistics.from_aggregates(
@@ -223,6 +274,11 @@ def _naive(moment: datetime) -> ir.TimestampScalar:
 
 def _bought(database: CustomerDatabase, wave: Wave, windows: _Windows) -> ir.Table:
     orders = windows.of(database.net_orders(wave.read_at))
+    if wave.list_rate is not None and "discount" not in orders.columns:
+        raise CampanileError(
+            "the margin rate is of list prices, and the orders have no discount",
+            "map `discount` of `order` in campanile.yaml and import the orders, or plan with `margin_of: net`",
+        )
     number = orders["order_id"].nunique() if "order_id" in orders.columns else orders.count()
     given = orders["discount"].sum() if "discount" in orders.columns else ibis.literal(0)
     return orders.group_by("customer_id").aggregate(
@@ -231,6 +287,19 @@ def _bought(database: CustomerDatabase, wave: Wave, windows: _Windows) -> ir.Tab
         revenue=orders["net"].sum().cast("int64"),
         discount=given.cast("int64"),
     )
+
+
+def _sent_back(database: CustomerDatabase, wave: Wave, units: ir.Table) -> ir.Table:
+    """What each customer sent back since their due moment that names no order we know, in minor units.
+
+    Such a return may be of an order from before the campaign: nobody can tell. It is subtracted all the same, because
+    both arms have the same clock and send back as much of older orders, so that the difference stays right and only its
+    interval grows; leaving it out would overstate what more orders brought. A customer's revenue may be below zero by
+    it, which the methods for amounts allow for. Like other returns it counts until `read_at`.
+    """
+    back = database.unmatched_returns(wave.read_at).inner_join(units.select("customer_id", "due_at"), "customer_id")
+    since = back.filter(back["at"] >= back["due_at"])
+    return since.group_by("customer_id").aggregate(sent_back=since["amount"].sum().cast("int64"))
 
 
 def _returned(database: CustomerDatabase, wave: Wave, windows: _Windows) -> ir.Table:

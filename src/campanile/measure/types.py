@@ -254,6 +254,7 @@ class Economics:
     """Whether one treatment paid. Limits are at 1 - alpha; withheld figures are None.
 
     Attributes:
+        alpha: That of the comparisons it rests on.
         incremental_profit: Margin gained over control by all treated, minus contact, gifts and fixed cost.
         profit_per_unit: Incremental profit divided by the customers assigned to the treatment.
         roi: Incremental profit divided by cost and discounts (ROI_full).
@@ -269,6 +270,7 @@ class Economics:
     """
 
     treatment: str
+    alpha: float
     incremental_responders: float
     incremental_responders_low: float | None
     incremental_responders_high: float | None

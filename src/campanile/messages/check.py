@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from campanile.errors import CampanileError
 from campanile.events import Message, PlannedMessage
@@ -29,6 +29,7 @@ class RenderCheck:
         clipped: Mails that Gmail would cut off.
         failed: How many could not be rendered.
         failures: The first of them as (customer id, sentence).
+        by_arm: Messages and their SMS parts by arm: arms may have different texts, and pay for their own.
     """
 
     messages: int
@@ -38,6 +39,7 @@ class RenderCheck:
     clipped: int
     failed: int
     failures: tuple[tuple[str, str], ...]
+    by_arm: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def raise_for_failures(self) -> None:
         """Nothing; CampanileError naming customers by id when any message could not be rendered."""
@@ -56,7 +58,7 @@ def check_all(render: Callable[[PlannedMessage], Message], messages: Iterable[Pl
     Raises:
         RenderError: The template itself is wrong, so nobody can be written to.
     """
-    parts: Counter[int] = Counter()
+    by_arm: defaultdict[str, Counter[int]] = defaultdict(Counter)
     largest = clipped = failed = 0
     failures: list[tuple[str, str]] = []
     for planned in messages:
@@ -66,14 +68,22 @@ def check_all(render: Callable[[PlannedMessage], Message], messages: Iterable[Pl
             failed += 1
             if len(failures) < NAMED:
                 failures.append((error.customer_id, str(error)))
-            if error.fault or (failed >= _HOPELESS and not parts):
+            if error.fault or (failed >= _HOPELESS and not by_arm):
                 raise
             continue
-        parts[segments(message.text).parts if message.channel == "sms" else 0] += 1
+        by_arm[planned.arm][segments(message.text).parts if message.channel == "sms" else 0] += 1
         largest = max(largest, len(message.mime) or len(message.text.encode()) + len(message.html.encode()))
         clipped += len(message.html) > HTML_CLIPPED // 4 and len(message.html.encode()) > HTML_CLIPPED
-    total = sum(number * times for number, times in parts.items())
-    return RenderCheck(parts.total(), _spread(parts), total, largest, clipped, failed, tuple(failures))
+    parts = sum(by_arm.values(), Counter[int]())
+    each = {arm: (counted.total(), _paid(counted)) for arm, counted in sorted(by_arm.items())}
+    return RenderCheck(
+        parts.total(), _spread(parts), _paid(parts), largest, clipped, failed, tuple(failures), by_arm=each
+    )
+
+
+def _paid(parts: Counter[int]) -> int:
+    """SMS parts of messages counted by their parts."""
+    return sum(number * times for number, times in parts.items())
 
 
 def _spread(parts: Counter[int]) -> tuple[int, int, int]:

@@ -33,6 +33,7 @@ def frozen_spec(project: Project, campaign: str) -> dict[str, Any]:
         "metrics": _named(project, "metrics", metrics_needed(spec.target, project.segments) & project.metrics.keys()),
         "economics": {
             "margin_rate": float(economics.margin_rate),
+            "margin_of": economics.margin_of,
             "cost_per_message": {medium: float(cost) for medium, cost in sorted(economics.cost_per_message.items())},
         },
         "templates": _templates(project.root, {spec.channel.message, *map(spec.message_for, spec.arms)}),

@@ -46,6 +46,8 @@ BATCH = 5_000
 #: A campaign with one date has one wave.
 WAVE = "1"
 STEP = "message"
+#: How far back `pre_…` looks at least: an audience is often chosen for having bought nothing lately.
+_YEAR = clock.Duration(days=365)
 #: Where a medium's address stands in the customer table.
 ADDRESS = {"email": "email", "sms": "phone"}
 
@@ -140,7 +142,7 @@ class _Work:
             self.database,
             project=self.project,
             timing=self.spec.timing,
-            before=(window.before(self.as_of), self.as_of),
+            before=(min(window.before(self.as_of), _YEAR.before(self.as_of)), self.as_of),
         )
         keep = ("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue", *strata)
         path, digest = write_snapshot(self.database, relation, self.folder, keep)
@@ -253,7 +255,7 @@ def _load(project: Project, spec: CampaignSpec, check: RenderCheck) -> Load:
         each = project.settings.economics.cost_per_message.get(spec.channel.use, Decimal(0))
     units = check.segments_total if spec.channel.use == "sms" else check.messages
     cost = project.currency.minor(each * units + spec.costs.fixed)
-    return Load(check.messages, check.segments_total, check.bytes_max, cost)
+    return Load(check.messages, check.segments_total, check.bytes_max, cost, check.by_arm)
 
 
 def _record(plan: Plan, frozen: dict[str, object], digest: str) -> PlanRecord:

@@ -37,7 +37,7 @@ def snapshot_relation(
         database: Where earlier orders are.
         project: Gives the shop's time zone.
         timing: Gives day, hour and clock.
-        before: Half-open span of the orders that count as `pre_…`; of the conversion window's length, ending at as-of.
+        before: Half-open span of the orders that count as `pre_…`, ending at as-of.
     """
     earlier = _earlier_orders(database, *before)
     joined = assigned.left_join(earlier, "customer_id").drop("customer_id_right")
@@ -51,10 +51,13 @@ def snapshot_relation(
 def _earlier_orders(database: CustomerDatabase, since: datetime, until: datetime) -> ir.Table:
     if "order" not in database.tables():
         return ibis.memtable([], schema={"customer_id": "string", "pre_orders": "int64", "pre_revenue": "int64"})
-    orders = database.net_orders(until)
-    recent = orders.filter(orders["at"] >= since.astimezone(UTC).replace(tzinfo=None))
+    orders, back = database.net_orders(until), database.unmatched_returns(until)
+    bought = orders.select("customer_id", "at", orders=ibis.literal(1, "int64"), net=orders["net"].cast("int64"))
+    sent_back = back.select("customer_id", "at", orders=ibis.literal(0, "int64"), net=-back["amount"])
+    money = bought.union(sent_back)
+    recent = money.filter(money["at"] >= since.astimezone(UTC).replace(tzinfo=None))
     return recent.group_by("customer_id").aggregate(
-        pre_orders=recent.count().cast("int64"), pre_revenue=recent["net"].sum().cast("int64")
+        pre_orders=recent["orders"].sum().cast("int64"), pre_revenue=recent["net"].sum().cast("int64")
     )
 
 

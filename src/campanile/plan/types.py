@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -56,12 +56,14 @@ class Load:
         segments: SMS parts in total; 0 for mail.
         largest: Bytes of the largest message.
         cost: Minor units: messages and the fixed cost.
+        by_arm: Messages and their SMS parts by arm; empty in plans of earlier versions.
     """
 
     messages: int
     segments: int
     largest: int
     cost: int
+    by_arm: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,16 @@ def from_summary(record: PlanRecord, *, begun: bool) -> Plan:
         arms=record.arms,
         waterfall=tuple(Left(**step) for step in kept["waterfall"]),
         strength=Strength(**strength) if strength else None,
-        load=Load(**kept["load"]),
+        load=_load(kept["load"]),
         currency=kept["currency"],
         problems=tuple(kept["problems"]),
         begun=begun,
     )
+
+
+def _load(kept: Mapping[str, Any]) -> Load:
+    pairs = {arm: (messages, parts) for arm, (messages, parts) in kept.get("by_arm", {}).items()}
+    return Load(**{**kept, "by_arm": pairs})
 
 
 def to_json(plan: Plan) -> dict[str, Any]:

@@ -41,12 +41,11 @@ class Effects:
         first, second = self.arms[control].statistics, self.arms[treatment].statistics
         if metric == _PROFIT:
             contact = self.contact(treatment) / second.n - self.contact(control) / first.n
-            rate = float(self.terms.margin_rate)
-            found = compare_profit(first, second, Profit(_REVENUE, rate, contact), alpha=level)
+            found = compare_profit(first, second, Profit(*self.terms.margin, contact), alpha=level)
             return _paid_by_control(found, self.contact(control) / first.n)
         if metric == _MARGIN:
-            revenue = compare(first, second, _REVENUE, kind="money", alpha=level)
-            return scaled(revenue, float(self.terms.margin_rate), _MARGIN)
+            amount, factor = self.terms.margin
+            return scaled(compare(first, second, amount, kind="money", alpha=level), factor, _MARGIN)
         kind = "rate" if METRICS[metric] == "rate" else "money"
         return compare(first, second, metric, kind=kind, alpha=level)  # type: ignore[arg-type]
 
@@ -61,15 +60,15 @@ class Effects:
         return tuple(found for family in families for found in adjust(family))
 
     def economics(self) -> tuple[Economics, ...]:
-        """Whether each treatment paid, against control."""
-        return tuple(
-            economics(
-                self.comparison(arm, CONTROL, "response_rate"),
-                self.comparison(arm, CONTROL, _REVENUE),
-                self.comparison(arm, CONTROL, _MARGIN),
-                self.costs(arm),
-            )
-            for arm in treatments(self.terms)
+        """Whether each treatment paid, against control; the best one is reported, so intervals are at `alpha_each`."""
+        return tuple(self._economics(arm, self.terms.alpha_each) for arm in treatments(self.terms))
+
+    def _economics(self, arm: str, alpha: float) -> Economics:
+        return economics(
+            self.comparison(arm, CONTROL, "response_rate", alpha=alpha),
+            self.comparison(arm, CONTROL, _REVENUE, alpha=alpha),
+            self.comparison(arm, CONTROL, _MARGIN, alpha=alpha),
+            self.costs(arm),
         )
 
     def costs(self, arm: str) -> ArmCosts:
@@ -82,7 +81,7 @@ class Effects:
 
     def contact(self, arm: str) -> float:
         """Minor units that the arm's messages cost: those handed over, accepted or of unknown fate."""
-        return self.terms.contact_cost(self.arms[arm].counts["handed_over"] or 0, self.currency)
+        return self.terms.contact_cost(arm, self.arms[arm].counts["handed_over"] or 0, self.currency)
 
     def figures(self) -> tuple[ArmFigures, ...]:
         """Every arm with its means, control first."""
@@ -95,8 +94,9 @@ class Effects:
         statistics = self.arms[arm].statistics
         counted = [metric for metric in METRICS if metric in statistics.sums]
         moments = {metric: _moment(statistics, metric, self.terms.alpha) for metric in counted}
-        rate, revenue = float(self.terms.margin_rate), moments[_REVENUE]
-        margin = Moment(revenue.mean * rate, revenue.total * rate, revenue.variance * rate**2)
+        amount, factor = self.terms.margin
+        earned = _moment(statistics, amount, self.terms.alpha)
+        margin = Moment(earned.mean * factor, earned.total * factor, earned.variance * factor**2)
         contact = self.contact(arm)
         profit = Moment(margin.mean - contact / statistics.n, margin.total - contact, margin.variance)
         return {**moments, _MARGIN: margin, _PROFIT: profit}
@@ -120,7 +120,8 @@ def in_order(terms: Terms) -> dict[str, float]:
 
 
 def _moment(statistics: ArmStatistics, metric: str, alpha: float) -> Moment:
-    low, high = wilson(count_of(statistics, metric), alpha=alpha) if METRICS[metric] == "rate" else (None, None)
+    rate = METRICS.get(metric) == "rate"
+    low, high = wilson(count_of(statistics, metric), alpha=alpha) if rate else (None, None)
     variance = statistics.variance(metric) if statistics.n > 1 else 0.0
     return Moment(statistics.mean(metric), float(statistics.sums[metric]), variance, low, high)
 

@@ -1,7 +1,8 @@
 """Did it do harm? Each registered guard on each treatment: kept, broken, or not shown either way.
 
 A guard is kept only when even the upper limit of the interval is within the limit, and broken only when even the lower
-limit is beyond it: chance alone neither stops a campaign nor clears it.
+limit is beyond it: chance alone neither stops a campaign nor clears it. While a window is open, a guard that would tell
+how many customers of an arm ordered, or what control did, is open and says nothing else.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from campanile.readout.terms import Terms, treatments
 from campanile.report.readout import GuardFinding, GuardState
 from campanile.spec.experiment import Guard
 
-#: What is counted, among whom when an arm stands alone, among whom when it is set against control; "" is everyone
-#: assigned.
-_COUNTED: Mapping[str, tuple[str, str, str]] = {
-    "return_rate": ("returned", "ordered", "ordered"),
-    "opt_out_rate": ("opted_out", "handed_over", ""),
-    "complaint_rate": ("complained", "handed_over", ""),
+#: What is counted among whom: when an arm stands alone, and when it is set against control; "" is everyone assigned.
+#: Harm among customers written to is that of those customers: who was never written to cannot have left because of it.
+_COUNTED: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
+    "return_rate": (("returned", "ordered"), ("returned", "ordered")),
+    "opt_out_rate": (("opted_out_written", "written"), ("opted_out", "")),
+    "complaint_rate": (("complained_written", "written"), ("complained", "")),
 }
-_AMONG = {"ordered": "customers who ordered", "handed_over": "customers written to", "": "customers assigned"}
-_TABLES = {"returned": "returned", "opted_out": "unsubscribed", "complained": "spam_report or ticket"}
+_AMONG = {"ordered": "customers who ordered", "written": "customers written to", "": "customers assigned"}
+_TABLES = {"return_rate": "returned", "opt_out_rate": "unsubscribed", "complaint_rate": "spam_report or ticket"}
 
 
-def guard_findings(terms: Terms, arms: Mapping[str, ArmOutcome]) -> tuple[GuardFinding, ...]:
-    """Every registered guard on every treatment."""
+def guard_findings(terms: Terms, arms: Mapping[str, ArmOutcome], *, ended: bool) -> tuple[GuardFinding, ...]:
+    """Every registered guard on every treatment; `ended` is whether the last customer's window is over."""
     return tuple(
-        _found(_Question(name, guard, arm), arms, terms.alpha)
+        _found(_Question(name, guard, arm), arms, terms.alpha, ended=ended)
         for name, guard in terms.experiment.guards.items()
         for arm in treatments(terms)
     )
@@ -43,17 +44,29 @@ class _Question:
     guard: Guard
     arm: str
 
+    @property
+    def tells_the_effect(self) -> bool:
+        """Whether its figures hold control's, or count customers who ordered."""
+        return self.guard.relative_to_control or self.counted[1] == "ordered"
+
+    @property
+    def counted(self) -> tuple[str, str]:
+        """The counter, and the counter of those among whom; "" is everyone assigned."""
+        alone, against = _COUNTED[self.name]
+        return against if self.guard.relative_to_control else alone
+
     def answer(self, state: GuardState, detail: str, **figures: float | None) -> GuardFinding:
         relative = self.guard.relative_to_control
         return GuardFinding(self.name, self.arm, self.guard.text, state, detail, relative=relative, **figures)
 
 
-def _found(question: _Question, arms: Mapping[str, ArmOutcome], alpha: float) -> GuardFinding:
-    counter, alone, against = _COUNTED[question.name]
-    among = against if question.guard.relative_to_control else alone
+def _found(question: _Question, arms: Mapping[str, ArmOutcome], alpha: float, *, ended: bool) -> GuardFinding:
+    counter, among = question.counted
     treated, control = (_count(arms[arm], counter, among) for arm in (question.arm, CONTROL))
     if treated is None or control is None:
-        return question.answer("unknown", f"The customer database has no table {_TABLES[counter]}.")
+        return question.answer("unknown", f"The customer database has no table {_TABLES[question.name]}.")
+    if question.tells_the_effect and not ended:
+        return question.answer("open", "Looked at when the window has ended.")
     detail = f"{treated.responders:,} of {treated.n:,} {_AMONG[among]}"
     if not treated.n or (question.guard.relative_to_control and not control.n):
         return question.answer("open", f"There are no {_AMONG[among]} yet.")
@@ -87,5 +100,4 @@ def _count(arm: ArmOutcome, counter: str, among: str) -> Count | None:
     """How many of whom; None when the database does not hold it."""
     found = arm.counts[counter]
     whole = arm.counts[among] if among else arm.statistics.n
-    # Somebody may unsubscribe whose message was never handed over.
-    return None if found is None or whole is None else Count(min(found, whole), whole)
+    return None if found is None or whole is None else Count(found, whole)

@@ -95,7 +95,9 @@ class _Reading:
         if not database.read_only:
             sync_history(database, self.ledger)
         snapshot = self.project.home / self.plan.snapshot
-        wave = Wave(self.plan.campaign, snapshot, messages, self.terms.experiment.primary.window, self.now)
+        wave = Wave(
+            self.plan.campaign, snapshot, messages, self.terms.experiment.primary.window, self.now, self.terms.list_rate
+        )
         within = measured.span(database, wave)
         setting = self.setting(within)
         arms = measured.arm_outcomes(measured.outcomes(database, wave, within))
@@ -109,7 +111,7 @@ class _Reading:
             trust=examine(inquiry),
             arms=tuple(ArmFigures(arm, arms[arm].statistics.n, share) for arm, share in in_order(self.terms).items()),
             delivery=delivery,
-            guards=guard_findings(self.terms, arms),
+            guards=guard_findings(self.terms, arms, ended=setting.ended),
             terms=in_words(self.terms, self.project.currency),
             deviations=deviations(self.project, self.plan.campaign, self.terms.spec),
         )

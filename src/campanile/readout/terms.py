@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from campanile.errors import CampanileError
 from campanile.events import CONTROL
+from campanile.measure.outcomes import LIST_MARGIN, list_margin_parts
 from campanile.money import Currency
 from campanile.spec.campaign import Costs
 from campanile.spec.experiment import METRICS, ExperimentSpec, Rule
@@ -24,9 +25,10 @@ class Terms:
 
     Attributes:
         spec: The frozen spec as plain JSON values: what the plan wrote down.
-        margin_rate: Margin as a share of net revenue.
+        margin_rate: Margin as a share of net revenue, or of list prices.
+        margin_of: Which of the two: "net" or "list".
         per_message: Exact cost of one message, major units.
-        parts: Paid parts per message: 1, or more for long SMS.
+        parts: Paid parts per message by arm: 1, or more for long SMS.
         fixed: Cost of the campaign as a whole, major units.
     """
 
@@ -34,14 +36,32 @@ class Terms:
     experiment: ExperimentSpec
     medium: str
     margin_rate: Decimal
+    margin_of: str
     per_message: Decimal
-    parts: Decimal
+    parts: Mapping[str, Decimal]
     fixed: Decimal
 
     @property
     def alpha(self) -> float:
         """The registered chance of a false alarm."""
         return float(self.experiment.alpha)
+
+    @property
+    def alpha_each(self) -> float:
+        """What of alpha each treatment gets (Bonferroni): the readout speaks of the best of them."""
+        return self.alpha / len(treatments(self))
+
+    @property
+    def list_rate(self) -> Decimal | None:
+        """The margin rate where it is of list prices; None where it is of net revenue."""
+        return self.margin_rate if self.margin_of == "list" else None
+
+    @property
+    def margin(self) -> tuple[str, float]:
+        """The measured amount that margin is a multiple of, and the factor."""
+        if self.list_rate is None:
+            return "revenue_per_customer", float(self.margin_rate)
+        return LIST_MARGIN, 1 / list_margin_parts(self.list_rate)[1]
 
     @property
     def roll_out(self) -> Rule:
@@ -59,9 +79,9 @@ class Terms:
         words = f"profit per customer {way} 0 at {percent(level)} (no rule was registered, this is the default)"
         return Rule("profit_per_customer", "lower" if side == "lower" else "upper", Decimal(0), level, words)
 
-    def contact_cost(self, messages: int, currency: Currency) -> float:
-        """Minor units that this many messages cost; exact before the one conversion."""
-        return float(self.per_message * self.parts * messages * currency.scale)
+    def contact_cost(self, arm: str, messages: int, currency: Currency) -> float:
+        """Minor units that this many messages of one arm cost; exact before the one conversion."""
+        return float(self.per_message * self.parts[arm] * messages * currency.scale)
 
 
 def read_terms(campaign: str, spec: Mapping[str, Any]) -> Terms:
@@ -96,17 +116,22 @@ def _terms(campaign: str, frozen: Mapping[str, Any]) -> Terms:
         experiment=experiment,
         medium=medium,
         margin_rate=Decimal(rate),
+        margin_of=economics.get("margin_of", "net"),
         per_message=Decimal(price),
-        parts=_parts(medium, frozen.get("summary") or {}),
+        parts=_parts(medium, frozen.get("summary") or {}, experiment.split),
         fixed=costs.fixed,
     )
 
 
-def _parts(medium: str, summary: Mapping[str, Any]) -> Decimal:
-    """Paid parts per message: an SMS is billed by its parts, which the plan counted."""
+def _parts(medium: str, summary: Mapping[str, Any], arms: Iterable[str]) -> dict[str, Decimal]:
+    """Paid parts per message by arm: an SMS is billed by its parts, which the plan counted for each arm's own text."""
     load = summary.get("load") or {}
-    messages, segments = load.get("messages") or 0, load.get("segments") or 0
-    return Decimal(segments) / Decimal(messages) if medium == "sms" and messages and segments else Decimal(1)
+    overall = (load.get("messages") or 0, load.get("segments") or 0)
+    counted = {arm: (load.get("by_arm") or {}).get(arm, overall) for arm in arms}
+    return {
+        arm: Decimal(segments) / Decimal(messages) if medium == "sms" and messages and segments else Decimal(1)
+        for arm, (messages, segments) in counted.items()
+    }
 
 
 def in_words(terms: Terms, currency: Currency) -> tuple[tuple[str, str], ...]:
@@ -134,12 +159,27 @@ def in_words(terms: Terms, currency: Currency) -> tuple[tuple[str, str], ...]:
     return tuple((label, text) for label, text in rows if text)
 
 
+_MARGIN_OF = {
+    "net": "net revenue",
+    "list": "list prices, less discounts: rate × (net revenue + discount) − discount",
+}
+
+
 def _economics(terms: Terms, currency: Currency) -> str:
-    parts = f" in {terms.parts:.2f} parts on average" if terms.parts != 1 else ""
+    parts = _parts_in_words({arm: terms.parts[arm] for arm in treatments(terms)})
+    share = f"margin {percent(terms.margin_rate)} of {_MARGIN_OF[terms.margin_of]}"
     return (
-        f"margin {percent(terms.margin_rate)} of net revenue, {terms.per_message:f} {currency.code} per {terms.medium}"
+        f"{share}, {terms.per_message:f} {currency.code} per {terms.medium}"
         f"{parts}, {terms.fixed:f} {currency.code} fixed"
     )
+
+
+def _parts_in_words(parts: Mapping[str, Decimal]) -> str:
+    """Nothing where every message is one part; else the average, by arm where arms differ."""
+    if len(set(parts.values())) > 1:
+        return " in parts on average: " + " and ".join(f"{number:.2f} ({arm})" for arm, number in parts.items())
+    number = next(iter(parts.values()))
+    return f" in {number:.2f} parts on average" if number != 1 else ""
 
 
 def _words(name: str) -> str:

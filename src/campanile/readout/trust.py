@@ -25,10 +25,12 @@ from campanile.spec.experiment import METRICS
 LEAST_BUYERS = 30
 #: A baseline further off than this share of itself was a wrong assumption.
 _FAR = 0.2
-#: Share of planned messages that has to be handed over for "everyone".
+#: Share of planned messages that has to be handed over for "everyone", and attempted for the campaign to be judged.
 _NEARLY_ALL = 0.95
 #: Marketing of others beyond this share of control is noted.
 _CROWDED = 0.10
+#: What is compared between arms before the campaign.
+_BEFORE = ("pre_orders", "pre_revenue")
 _UNFINISHED = (MessageState.DUE, MessageState.HELD, MessageState.CLAIMED)
 
 
@@ -142,18 +144,24 @@ def _orders(inquiry: Inquiry) -> Check:
 
 
 def _sent(inquiry: Inquiry) -> Check:
+    """Whether the campaign took place: attempted for nearly everyone, and nobody waits. Refusals only dilute it."""
     planned = sum(account.planned for account in inquiry.delivery)
     counts = {state: sum(account.states.get(state, 0) for account in inquiry.delivery) for state in MessageState}
     handed = counts[MessageState.ACCEPTED] + counts[MessageState.UNKNOWN]
+    attempted = handed + counts[MessageState.REJECTED]
     waiting = sum(counts[state] for state in _UNFINISHED)
     if not handed:
         over = inquiry.setting.ended
         return Check("sent", False if over else None, "No message has been handed over.", "no verdict")
+    enough = attempted >= _NEARLY_ALL * planned
     told = f"{handed:,} of {planned:,} messages were handed over ({PERCENT.text(handed / planned)})"
     told += f", {waiting:,} still wait." if waiting else "."
     if waiting and not inquiry.setting.ended:
         return Check("sent", None, told)
-    return Check("sent", handed >= _NEARLY_ALL * planned and not waiting, told)
+    if waiting or not enough:
+        told += "" if enough else f" Only {PERCENT.text(attempted / planned)} of the plan was attempted."
+        return Check("sent", passed=False, detail=told, consequence="no verdict")
+    return Check("sent", handed >= _NEARLY_ALL * planned, told)
 
 
 def _balance(inquiry: Inquiry) -> Check:
@@ -161,12 +169,14 @@ def _balance(inquiry: Inquiry) -> Check:
     control = inquiry.arms[CONTROL].statistics
     found = [
         (standardised_difference(control, inquiry.arms[arm].statistics, metric), metric, arm)
-        for metric in ("pre_orders", "pre_revenue")
+        for metric in _BEFORE
         for arm in treatments(inquiry.terms)
         if min(control.n, inquiry.arms[arm].statistics.n) > 1
     ]
     if not found:
         return Check("balance", None, "An arm has fewer than two customers.")
+    if not any(outcome.statistics.squares[metric] for outcome in inquiry.arms.values() for metric in _BEFORE):
+        return Check("balance", None, "Nothing varies: every customer had the same orders and revenue before.")
     largest, metric, arm = max(found, key=lambda item: abs(item[0]))
     told = f"Largest standardised difference {largest:.3f} ({metric.removeprefix('pre_')} before, {arm} and control)."
     if abs(largest) <= UNLIKE_ABOVE:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from campanile.measure.types import Comparison, Economics
 from campanile.money import Currency
 from campanile.report.definitions import label
-from campanile.report.numbers import PERCENT, Unit, money
+from campanile.report.numbers import PERCENT, Unit, level, money
 from campanile.report.readout import Decision, GuardFinding, Setting, Trust, Verdict
 from campanile.spec.experiment import METRICS, Rule
 
@@ -58,6 +58,15 @@ class ArmCase:
         """The guards that this arm broke."""
         return tuple(guard for guard in self.guards if guard.state == "broken")
 
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """What keeps a roll-out back: guards that the data do not hold. One merely not shown to be kept does not."""
+        return tuple(
+            f"{label(guard.name).text.lower()} {guard.limit} was not measured. {guard.detail}"
+            for guard in self.guards
+            if guard.state == "unknown"
+        )
+
 
 def judge(rule: Rule, found: Comparison, currency: Currency, unit: Unit) -> Judgement:
     """The rule held against a comparison that was made at the rule's level.
@@ -95,8 +104,8 @@ def decide(trust: Trust, cases: Sequence[ArmCase], currency: Currency) -> Verdic
     chosen = max(
         (case for case in cases if decisions[case.arm] == decision), key=lambda case: case.economics.incremental_profit
     )
-    several = len(cases) > 1
-    told = [reason for case in cases for reason in _reasons(case, held_back, named=several)]
+    several = len(cases) if len(cases) > 1 else 0
+    told = [reason for case in cases for reason in _reasons(case, held_back, named=bool(several))]
     return Verdict(decision, _sentence(decision, chosen, currency, several=several), tuple(told), chosen.arm)
 
 
@@ -106,7 +115,7 @@ def _decision(case: ArmCase, held_back: Sequence[str]) -> Decision:
     if case.roll_out.holds and case.stop.holds:
         return "extend"
     if case.roll_out.holds:
-        return "extend" if held_back else "roll_out"
+        return "extend" if held_back or case.unmeasured else "roll_out"
     return "stop" if case.stop.holds else "extend"
 
 
@@ -130,9 +139,10 @@ def _reasons(case: ArmCase, held_back: Sequence[str], *, named: bool) -> list[st
     if case.roll_out.holds and case.stop.holds:
         reasons.append(f"{prefix}both rules hold: it pays, but less than what was called worthwhile; a person decides.")
     if case.roll_out.holds:
-        reasons += [f"{prefix}no roll-out before this is mended: {what}" for what in held_back]
+        reasons += [f"{prefix}no roll-out before this is mended: {what}" for what in (*held_back, *case.unmeasured)]
         reasons += [f"{prefix}{_FIXED}"] if _fixed_cost_open(case) else []
-    shown = [guard for guard in case.guards if guard.state in {"open", "unknown"}]
+    listed = {"open"} if case.roll_out.holds else {"open", "unknown"}
+    shown = [guard for guard in case.guards if guard.state in listed]
     reasons += [f"{prefix}not shown to be kept: {label(guard.name).text.lower()} {guard.limit}." for guard in shown]
     return reasons
 
@@ -147,11 +157,13 @@ def _broken(guard: GuardFinding) -> str:
     return f"{guard.arm} broke a guard: {label(guard.name).text.lower()} {guard.limit}, {guard.detail}"
 
 
-def _sentence(decision: Decision, case: ArmCase, currency: Currency, *, several: bool) -> str:
+def _sentence(decision: Decision, case: ArmCase, currency: Currency, *, several: int) -> str:
     """The decision for the person who takes it: money with its interval, then the rates behind it."""
     subject = f"arm {case.arm}" if several else "the campaign"
     cash, paid, response = money(currency), case.economics, case.response
-    interval = f"{(1 - response.alpha) * 100:g}% interval {cash.interval(paid.profit_low, paid.profit_high)}"
+    interval = f"{level(paid.alpha)} interval {cash.interval(paid.profit_low, paid.profit_high)}"
+    if several:
+        interval += f", corrected for {several} arms"
     told = "earned" if paid.incremental_profit >= 0 else "lost"
     result = f"{subject} {told} {cash.text(abs(paid.incremental_profit))} after all costs ({interval})"
     treated, control = PERCENT.text(response.mean_treatment), PERCENT.text(response.mean_control)

@@ -17,12 +17,14 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "revenue_per_customer": (
         "Net revenue per customer",
-        "Paid amounts of valid orders inside the window, after discounts and minus returns of those orders known when "
-        "this was read, divided by all customers assigned to the arm.",
+        "Paid amounts of valid orders inside the window, after discounts and minus returns known when this was read "
+        "(of those orders, and those since the planned send moment that name no known order), divided by all customers "
+        "assigned to the arm.",
     ),
     "margin_per_customer": (
         "Margin per customer",
-        "Net revenue per customer times the margin rate; before contact and fixed cost.",
+        "Net revenue per customer times the margin rate; where the rate is of list prices, the rate times net revenue "
+        "and discount together, minus the discount. The registered plan says which. Before contact and fixed cost.",
     ),
     "profit_per_customer": (
         "Profit per customer",
@@ -119,7 +121,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "sent": (
         "Everyone sent to, in time",
         "Messages handed over (accepted, or with an unknown answer) out of those planned. The others stay in their "
-        "arm, which makes the effect smaller, never larger.",
+        "arm, which makes the effect smaller, never larger. When messages still wait, or fewer than 95% were attempted "
+        "(handed over or refused), the campaign as planned did not take place, and there is no verdict on it.",
     ),
     "orders_current": (
         "Orders are current",
@@ -127,8 +130,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "balance": (
         "Arms alike before",
-        "Standardised difference of orders and revenue between arm and control in the same length of time before the "
-        "campaign; up to 0.1 counts as alike.",
+        "Standardised difference of orders and revenue between arm and control in the year before the campaign (longer "
+        "when the window is); up to 0.1 counts as alike. Not known when nobody differs.",
     ),
     "control_buyers": (
         "Enough buyers in control",
@@ -152,13 +155,13 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "opt_out_rate": (
         "Opt-out rate",
-        "Customers who unsubscribed inside the window, divided by customers a message was handed over for; by all "
-        "assigned customers where arm and control are compared.",
+        "The share of customers a message was handed over for who unsubscribed inside the window; of all assigned "
+        "customers where arm and control are compared.",
     ),
     "complaint_rate": (
         "Complaint rate",
-        "Customers with a spam report or a complaint ticket inside the window, divided by customers a message was "
-        "handed over for; by all assigned customers where arm and control are compared.",
+        "The share of customers a message was handed over for with a spam report or a complaint ticket inside the "
+        "window; of all assigned customers where arm and control are compared.",
     ),
     # Delivery
     "planned": ("Planned", "Messages of the frozen plan. The states add up to it."),

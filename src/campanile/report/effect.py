@@ -26,6 +26,7 @@ from campanile.report.numbers import (
     TIMES,
     WHOLE_PERCENT,
     Unit,
+    level,
     moment,
     money,
     p_value,
@@ -61,9 +62,18 @@ def key_figures(readout: Readout) -> KeyFigures:
         *([_difference(primary, readout.setting)] if primary else []),
         _ranged("incremental_responders", COUNT, chosen),
     )
-    level = f"Ranges are {(1 - readout.setting.alpha) * 100:g}% intervals."
-    several = f" Figures are of arm {chosen.treatment}." if len(readout.economics) > 1 else ""
-    return KeyFigures(figures, level + several)
+    return KeyFigures(figures, _levels(chosen, readout))
+
+
+def _levels(chosen: Economics, readout: Readout) -> str:
+    """Of which level the ranges are; where there are several arms, also whose figures these are."""
+    arms, registered = len(readout.economics), level(readout.setting.alpha)
+    if arms == 1:
+        return f"Ranges are {registered} intervals."
+    return (
+        f"Figures are of arm {chosen.treatment}, one of {arms}. Ranges of money and responders are "
+        f"{level(chosen.alpha)} intervals, because {arms} arms were compared; that of the difference is at {registered}."
+    )
 
 
 def _chosen(readout: Readout) -> Economics | None:
@@ -112,12 +122,12 @@ def _drawings(readout: Readout) -> tuple[Drawing | None, ...]:
     metric = setting.primary
     unit, change = level_unit(metric, setting), change_unit(metric, setting)
     name = DEFINITIONS[metric].label
-    level = f"{(1 - setting.alpha) * 100:g}%"
+    registered = level(setting.alpha)
     return (
-        charts.rates(readout.arms, metric, title=f"{name} by arm, with {level} intervals", unit=unit),
+        charts.rates(readout.arms, metric, title=f"{name} by arm, with {registered} intervals", unit=unit),
         charts.differences(
             readout.against_control(metric),
-            title=f"Difference from control, with {level} interval",
+            title=f"Difference from control, with {registered} interval",
             unit=change,
             break_even={found.treatment: _break_even(found, metric) for found in readout.economics},
         ),
@@ -169,7 +179,7 @@ def _columns(setting: Setting, *names: str) -> tuple[Label, ...]:
     return (
         *map(Label, names),
         label("difference"),
-        label("interval", f"{(1 - setting.alpha) * 100:g}% interval"),
+        label("interval", f"{level(setting.alpha)} interval"),
         label("lift"),
         label("p_value"),
     )
@@ -207,7 +217,7 @@ def _paid(found: Economics, readout: Readout) -> str:
     told = "earned" if found.incremental_profit >= 0 else "lost"
     return (
         f"{who} {told} {cash.text(abs(found.incremental_profit))} after all costs "
-        f"({cash.interval(found.profit_low, found.profit_high)}); "
+        f"({level(found.alpha)} interval {cash.interval(found.profit_low, found.profit_high)}); "
         f"a report without control would have claimed {cash.text(found.claimed_without_control)}."
     )
 

@@ -148,7 +148,7 @@ def _economics(found: Economics, scale: int) -> dict[str, Any]:
             "holdout_cost_high", "claimed_without_control",
         )
     }  # fmt: skip
-    return {"treatment": found.treatment, **ratios, **amounts}
+    return {"treatment": found.treatment, "alpha": found.alpha, **ratios, **amounts}
 
 
 def _guard(found: GuardFinding) -> dict[str, Any]:

@@ -113,6 +113,15 @@ def _significant(value: float, most: int = 2) -> int:
     return len(text.partition(".")[2])
 
 
+def level(alpha: float) -> str:
+    """The level of an interval, to a tenth of a point at most.
+
+    >>> level(0.05), level(0.05 / 3)
+    ('95%', '98.3%')
+    """
+    return f"{round((1 - alpha) * 100, 1):g}%"
+
+
 def p_value(p: float | None) -> str:
     """A p-value, never 0.
 

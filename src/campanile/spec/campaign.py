@@ -118,7 +118,7 @@ class Costs(Spec):
     per_message: Amount | None = Field(None, description="Cost of one message; default: economics of campanile.yaml.")
     fixed: Amount = Field(Decimal(0), description="Cost of the campaign as a whole: design, agency, print.")
     margin_rate: Share | None = Field(
-        None, description="Margin as a share of net revenue; default: economics of campanile.yaml."
+        None, description="Margin as a share of what `margin_of` in campanile.yaml says; default: economics there."
     )
 
 

@@ -237,7 +237,12 @@ class Policy(Spec):
 class Economics(Spec):
     """What an order earns and a message costs, where a campaign does not say otherwise."""
 
-    margin_rate: Share = Field(description="Margin as a share of net revenue.")
+    margin_rate: Share = Field(description="Margin as a share of what `margin_of` says.")
+    margin_of: Literal["net", "list"] = Field(
+        "net",
+        description="What the margin rate is a share of: `net`, the money left after discounts and returns; or `list`, "
+        "prices before discounts, so that a discount is lost in full (needs `discount` of every order).",
+    )
     cost_per_message: Mapping[Medium, Amount] = Field(
         default_factory=dict, description="Cost of one message by medium, in the shop's currency."
     )
