@@ -54,7 +54,7 @@ def test_wrong_use_is_exit_code_2() -> None:
 
 def test_an_unknown_campaign_is_answered_with_the_nearest() -> None:
     done = campanile("plan", "winbak")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.strip() == 'no campaign "winbak"; did you mean "winback"?'
 
 
@@ -78,6 +78,38 @@ def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
     assert "110%" in done.stderr
     answer = json.loads(campanile("check", "--json", project=tmp_path).stdout)
     assert {problem["file"] for problem in answer["problems"]} >= {"campaigns/winback.yaml", "experiments/winback.yaml"}
+
+
+def project_with(folder: Path, files: dict[str, str]) -> Path:
+    """A copy of the repository's project with these files changed or added."""
+    for name in ("campaigns", "experiments", "templates"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("campanile.yaml", "segments.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_broken_draft_stops_no_other_campaign(shop: Project, tmp_path: Path) -> None:
+    planned(shop)
+    root = project_with(tmp_path / "project", {"campaigns/zz_draft.yaml": "a: b: c\n"})
+    for words in (("status", "winback"), ("run", "winback"), ("import", "ticket"), ("readout", "winback")):
+        done = campanile(*words, project=root, home=shop.home)
+        assert done.returncode == 0, done.stderr
+    own = campanile("plan", "zz_draft", project=root, home=shop.home)
+    assert own.returncode == 1
+    assert own.stderr.startswith("campaigns/zz_draft.yaml:1: ")
+
+
+def test_templates_are_checked_whatever_else_is_wrong(tmp_path: Path) -> None:
+    template = (ROOT / "templates/winback.txt.j2").read_text(encoding="utf-8").replace("unsubscribe_link", "offer.of")
+    root = project_with(
+        tmp_path / "project", {"campaigns/zz_draft.yaml": "a: b: c\n", "templates/winback.txt.j2": template}
+    )
+    done = campanile("check", project=root)
+    assert "campaigns/zz_draft.yaml:1: " in done.stderr
+    assert 'no customer field or word "offer.of"; did you mean "offer.off"?' in done.stderr
 
 
 def test_what_was_not_done_before_is_named_with_its_command(tmp_path: Path) -> None:

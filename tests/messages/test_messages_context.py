@@ -193,9 +193,9 @@ def test_samples_have_nobodys_links_and_the_same_size(project, planned):
 
 
 def test_every_template_of_every_campaign_is_checked(project, write):
-    assert check_templates(project) == ()
+    assert check_templates(project.root, project.campaigns.values()) == ()
     write({"other.sms.j2": "{{ teir }}", "hello.txt.j2": "{{ unsubscribe_link }} {{ offer.amonut }}"})
-    assert [str(problem) for problem in check_templates(project)] == [
+    assert [str(problem) for problem in check_templates(project.root, project.campaigns.values())] == [
         'templates/hello.txt.j2:1: no customer field or word "offer.amonut"; did you mean "offer.amount"?',
         'templates/other.sms.j2:1: no customer field or word "teir"; did you mean "tier"?',
     ]

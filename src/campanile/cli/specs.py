@@ -13,24 +13,22 @@ from campanile.errors import ProblemsError
 @click.command("check")
 @project_options
 @json_option
-def check_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def check_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa: ARG001, FBT001 - the options of every command
     """Check every campaign, experiment, segment and template; print all problems at once."""
     from campanile.messages.templates import check_templates
-    from campanile.spec.project import load_project
+    from campanile.spec.check import check_project
 
-    names: list[str] = []
-    try:
-        project = load_project(root.resolve(), home=home)
-        names, problems = sorted(project.campaigns), tuple(check_templates(project))
-    except ProblemsError as error:
-        problems = error.problems
+    folder = root.resolve()
+    parts = check_project(folder)
+    problems = sorted({*parts.problems, *check_templates(folder, parts.campaigns.values())})
     if as_json:
         rows = [{"file": p.file, "line": p.line, "what": p.what, "cure": p.cure} for p in problems]
         print_json({"contract": 1, "problems": rows})
     elif problems:
         raise ProblemsError(problems)
     else:
-        click.echo(f"{len(names)} campaign(s) without a problem: {', '.join(names) or 'none yet'}")
+        names = ", ".join(sorted(parts.campaigns)) or "none yet"
+        click.echo(f"{len(parts.campaigns)} campaign(s) without a problem: {names}")
     if problems:
         raise SystemExit(ProblemsError.exit_code)
 

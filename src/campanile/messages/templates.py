@@ -5,7 +5,7 @@ A mail is three files, `winback.subject.j2`, `winback.html.j2` and `winback.txt.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -26,6 +26,7 @@ from campanile.messages.names import Use, check_names, check_words, customer_fie
 from campanile.spec.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
+    from campanile.spec.campaign import CampaignSpec
     from campanile.spec.project import Project
 
 FOLDER = "templates"
@@ -222,16 +223,25 @@ def known_fields(project: Project, columns: Collection[str] = ()) -> frozenset[s
     return frozenset({*load_vocabulary().fields, *(imported.columns if imported else ()), *columns})
 
 
-def check_templates(project: Project) -> tuple[Problem, ...]:
-    """Every problem of every template that a campaign of the project uses."""
+def check_templates(root: Path, campaigns: Iterable[CampaignSpec]) -> tuple[Problem, ...]:
+    """Every problem of every template that these campaigns of the project in `root` use.
+
+    A message without all of its files is a problem of the campaign that names it, and left out here.
+    """
     problems: set[Problem] = set()
-    known = known_fields(project)
-    for spec in project.campaigns.values():
+    known = load_vocabulary().fields
+    for spec in campaigns:
+        named = {spec.message_for(arm) for arm in ("", *spec.arms)}
+        whole = {name for name in named if _is_whole(root, name, spec.channel.use)}
         try:
-            load_each(project.root, {spec.message_for(arm) for arm in ("", *spec.arms)}, spec.channel.use, known=known)
+            load_each(root, whole, spec.channel.use, known=known)
         except ProblemsError as error:
             problems.update(error.problems)
     return tuple(sorted(problems))
+
+
+def _is_whole(root: Path, name: str, medium: str) -> bool:
+    return all((root / FOLDER / f"{name}.{part}.j2").is_file() for part in _parts_of(medium))
 
 
 def _parts_of(medium: str) -> tuple[str, ...]:

@@ -36,39 +36,80 @@ _SECRET_KEYS = frozenset({"password", "passwd", "api_key", "apikey", "auth_token
 
 @dataclass(frozen=True)
 class Parts:
-    """The parsed files of a project without problems."""
+    """What of a project could be read, and what is wrong with the rest."""
 
-    settings: ProjectSettings
+    settings: ProjectSettings | None
     campaigns: Mapping[str, CampaignSpec]
     experiments: Mapping[str, ExperimentSpec]
     segments: Mapping[str, Segment]
     metrics: Mapping[str, Metric]
+    #: Of campanile.yaml and segments.yaml: with one of these, nothing of the project works.
+    shop_problems: tuple[Problem, ...]
+    #: Of campaigns/NAME.yaml and experiments/NAME.yaml by NAME: they are nobody else's business.
+    broken: Mapping[str, tuple[Problem, ...]]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every problem of every file, in order of file and line."""
+        return tuple(sorted({*self.shop_problems, *(each for found in self.broken.values() for each in found)}))
 
 
-def check_project(root: Path) -> tuple[Parts | None, tuple[Problem, ...]]:
-    """The parsed files (None when there are problems), and every problem in order of file and line."""
+@dataclass(frozen=True)
+class _Files:
+    """The files of a project with their reports."""
+
+    settings: SpecFile
+    segments: SpecFile
+    campaigns: Mapping[str, SpecFile]
+    experiments: Mapping[str, SpecFile]
+
+
+def check_project(root: Path) -> Parts:
+    """What of the project's files could be read, and every problem of every file."""
     vocabulary = load_vocabulary()
-    settings_file = read_file(root, root / "campanile.yaml")
-    segments_file = read_file(root, root / "segments.yaml", required=False)
-    campaign_files = _read_folder(root, "campaigns")
-    experiment_files = _read_folder(root, "experiments")
+    files = _Files(
+        read_file(root, root / "campanile.yaml"),
+        read_file(root, root / "segments.yaml", required=False),
+        _read_folder(root, "campaigns"),
+        _read_folder(root, "experiments"),
+    )
+    settings = validate(files.settings, ProjectSettings)
+    named = _named(files.segments, vocabulary)
+    campaigns = {key: _campaign(file, vocabulary, named.names) for key, file in files.campaigns.items()}
+    experiments = {key: validate(file, ExperimentSpec, campaign=key) for key, file in files.experiments.items()}
+    _check_references(files, root, vocabulary)
+    return Parts(
+        settings,
+        _known(campaigns),
+        _known(experiments),
+        named.segments,
+        named.metrics,
+        _problems(files.settings, files.segments),
+        _broken(files),
+    )
 
-    settings = validate(settings_file, ProjectSettings)
-    check_channels(settings_file)
-    check_imports(settings_file, vocabulary)
-    named = _named(segments_file, vocabulary)
-    campaigns = {key: _campaign(file, vocabulary, named.names) for key, file in campaign_files.items()}
-    experiments = {key: validate(file, ExperimentSpec, campaign=key) for key, file in experiment_files.items()}
-    for key, file in campaign_files.items():
-        check_campaign(file, root=root, settings=settings_file, experiment=experiment_files.get(key))
-    for file in experiment_files.values():
-        check_experiment(file, campaigns=campaign_files, vocabulary=vocabulary)
 
-    files = [settings_file, segments_file, *campaign_files.values(), *experiment_files.values()]
-    problems = sorted(problem for file in files for problem in file.report.problems)
-    if problems or settings is None:
-        return None, tuple(problems)
-    return Parts(settings, _known(campaigns), _known(experiments), named.segments, named.metrics), ()
+def _check_references(files: _Files, root: Path, vocabulary: Vocabulary) -> None:
+    check_channels(files.settings)
+    check_imports(files.settings, vocabulary)
+    for key, file in files.campaigns.items():
+        check_campaign(file, root=root, settings=files.settings, experiment=files.experiments.get(key))
+    for file in files.experiments.values():
+        check_experiment(file, campaigns=files.campaigns, vocabulary=vocabulary)
+
+
+def _broken(files: _Files) -> dict[str, tuple[Problem, ...]]:
+    """The problems of each campaign with its experiment; those that have none are left out."""
+    both = [files.campaigns, files.experiments]
+    found = {
+        key: _problems(*(group[key] for group in both if key in group))
+        for key in sorted({*files.campaigns, *files.experiments})
+    }
+    return {key: problems for key, problems in found.items() if problems}
+
+
+def _problems(*files: SpecFile) -> tuple[Problem, ...]:
+    return tuple(sorted(problem for file in files for problem in file.report.problems))
 
 
 def _known(found: Mapping[str, Model | None]) -> dict[str, Model]:
@@ -78,7 +119,9 @@ def _known(found: Mapping[str, Model | None]) -> dict[str, Model]:
 def read_file(root: Path, path: Path, *, required: bool = True) -> SpecFile:
     """One file with its keys and values; every problem of reading it is in its report."""
     report = FileReport(path.relative_to(root).as_posix())
-    if not required and not path.exists():
+    if not path.exists():
+        if required:
+            report.at_line(0, f"no such file in {root}", "name the folder that holds it with --project")
         return SpecFile(path.stem, {}, report)
     document = load_document(path, root, report)
     if document is None:

@@ -111,6 +111,8 @@ def _messages(data: Mapping[str, object]) -> Iterator[tuple[Path_, str]]:
 def _check_pair(campaign: SpecFile, experiment: SpecFile | None) -> None:
     path = f"experiments/{campaign.name}.yaml"
     unmeasured = part(campaign.data, "experiment") == "none"
+    if unmeasured and not part(campaign.data, "why"):
+        campaign.report(("experiment",), "experiment: none needs a reason", "add why: and one sentence")
     if experiment is None and not unmeasured:
         cure = "commit one, or write experiment: none and why: with the reason"
         campaign.report((), f"the campaign has no experiment {path}", cure)
