@@ -33,6 +33,12 @@ def test_a_mistake_has_its_sentence(change: Change, mistake: dict[str, Any]) -> 
     assert change(mistake["file"], mistake["old"], mistake["new"]) == mistake["says"]
 
 
+def test_a_shop_that_imports_a_field_has_its_own_words(shop: Path) -> None:
+    columns = "customers: {file: data/c.csv, columns: {customer_id: Id, stage: Phase, email_consent: Ok}}\n"
+    write_files(shop, {P: FILES[P] + "  " + columns, C: FILES[C].replace("stage: active", "stage: dormant")})
+    assert said(shop) == []
+
+
 def test_all_problems_of_all_files_at_once(shop: Path) -> None:
     write_files(shop, {
         C: FILES[C].replace("growth", "grow").replace("stage", "stagee").replace("hello", "helo"),

@@ -22,7 +22,7 @@ from campanile.spec.fields import Unreadable, name, shown
 from campanile.spec.grammar import Names, parse_target
 from campanile.spec.loader import FileReport, Path_, load_document
 from campanile.spec.named import KEYS, Named, read_named
-from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, check_imports
+from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, check_imports, keys
 from campanile.spec.sentences import report_errors
 from campanile.spec.settings import ProjectSettings
 from campanile.spec.vocabulary import Vocabulary, load_vocabulary
@@ -66,13 +66,13 @@ class _Files:
 
 def check_project(root: Path) -> Parts:
     """What of the project's files could be read, and every problem of every file."""
-    vocabulary = load_vocabulary()
     files = _Files(
         read_file(root, root / "campanile.yaml"),
         read_file(root, root / "segments.yaml", required=False),
         _read_folder(root, "campaigns"),
         _read_folder(root, "experiments"),
     )
+    vocabulary = load_vocabulary().without_values(keys(files.settings.data, "import", "customers", "columns"))
     settings = validate(files.settings, ProjectSettings)
     named = _named(files.segments, vocabulary)
     campaigns = {key: _campaign(file, vocabulary, named.names) for key, file in files.campaigns.items()}

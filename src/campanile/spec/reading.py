@@ -24,6 +24,7 @@ from campanile.spec.conditions import (
     Happened,
     InSegment,
     Is,
+    IsNot,
     Lifetime,
     Measure,
     Metric,
@@ -104,7 +105,20 @@ def _condition(reader: Reader, data: object, at: Path_) -> Condition | None:
 def _fields(reader: Reader, data: Node, at: Path_) -> Condition | None:
     places = {name: (*at, name) for name in data}
     tests = [_test(reader, customer_field(reader, name, place), place, data[name]) for name, place in places.items()]
+    for test in _present(tests):
+        _possible(reader, test, places[test.field])
     return Fields(_present(tests))
+
+
+def _possible(reader: Reader, test: FieldTest, at: Path_) -> None:
+    """Reports values that the field never has, which would silently leave nobody."""
+    held = reader.vocabulary.values.get(test.field)
+    if held is None or not isinstance(test.comparison, Is | IsNot):
+        return
+    for value in test.comparison.values:
+        if value not in held:
+            words = f'"{value}"' if isinstance(value, str) else value
+            reader.problem(at, f"{test.field} cannot be {words}", did_you_mean(str(value), map(str, held)))
 
 
 def customer_field(reader: Reader, name: object, at: Path_) -> FieldType | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -60,6 +61,12 @@ class Vocabulary:
 
     fields: Mapping[str, FieldType]
     events: Mapping[str, EventType]
+    #: Fields that the product computes and that can hold nothing else.
+    values: Mapping[str, tuple[str | Decimal, ...]] = field(default_factory=dict)
+
+    def without_values(self, imported: Collection[str]) -> Vocabulary:
+        """The same, but fields that a shop imports itself may hold the shop's own words."""
+        return replace(self, values={name: held for name, held in self.values.items() if name not in imported})
 
 
 @cache
@@ -73,7 +80,11 @@ def load_vocabulary() -> Vocabulary:
 
     data = yaml.safe_load((Path(__file__).parent / "vocabulary.yaml").read_text(encoding="utf-8"))
     events = {name: EventType(_types(event["fields"]), event.get("count_by")) for name, event in data["events"].items()}
-    return Vocabulary(_types(data["fields"]), events)
+    return Vocabulary(_types(data["fields"]), events, {name: _values(held) for name, held in data["values"].items()})
+
+
+def _values(held: Sequence[str | int]) -> tuple[str | Decimal, ...]:
+    return tuple(value if isinstance(value, str) else Decimal(value) for value in held)
 
 
 def _types(fields: Mapping[str, str]) -> dict[str, FieldType]:
