@@ -27,6 +27,7 @@ from campanile.messages.tokens import Purpose, Signed
 from campanile.money import Currency
 from campanile.spec.campaign import Offer
 from campanile.spec.project import Project, load_project
+from campanile.spec.shop_tables import shop_tables
 
 
 def context_of(planned_message, offer, shop, links):
@@ -200,6 +201,15 @@ def test_every_template_of_every_campaign_is_checked(project, write):
         'templates/other.sms.j2:1: no customer field or word "teir"; did you mean "tier"?',
     ]
     assert not (project.home / "token.keys").exists()
+
+
+def test_a_template_reads_only_what_the_shop_imports(project, write):
+    write({"hello.txt.j2": "{{ unsubscribe_link }}\n{{ name }} {{ stage }} {{ employees or '' }}"})
+    shop = shop_tables({"customers": ("customer_id", "name", "tier")})
+    assert [str(problem) for problem in check_templates(project.root, project.campaigns.values(), shop)] == [
+        'templates/hello.txt.j2:2: the shop imports no "employees" of customers; '
+        "map a column for it in campanile.yaml, under import: customers:"
+    ]
 
 
 def test_columns_beyond_the_vocabulary(project, write, planned):

@@ -39,6 +39,45 @@ def test_a_shop_that_imports_a_field_has_its_own_words(shop: Path) -> None:
     assert said(shop) == []
 
 
+_SHOP = FILES[P] + (
+    "  customers: {file: data/c.csv, columns: {customer_id: Id, email: Mail, email_consent: Ok}}\n"
+    "  order: {file: data/o.csv, columns: {customer_id: Id, at: On, amount: Paid}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "sentence"),
+    [
+        (C, "stage: active", "clv_12m: over 5", f'{C}:4: the shop imports no "clv_12m" of customers; '
+         "map a column for it in campanile.yaml, under import: customers:"),
+        (C, "stage: active", "did: ticket", f'{C}:4: the shop imports no events "ticket"; '
+         "map a file for them in campanile.yaml, under import:"),
+        (C, "stage: active", "did: order, where: {channel: web}", f'{C}:4: the shop imports no "channel" of "order"; '
+         "map a column for it in campanile.yaml, under import: order:"),
+        (C, "stage: active", "did: order, sum items: over 2", f'{C}:4: the shop imports no "items" of "order"; '
+         "map a column for it in campanile.yaml, under import: order:"),
+        (C, "stage: active", "visit_recency_days: over 2", f'{C}:4: the shop imports no "visit_recency_days" of '
+         "customers; map a column for it in campanile.yaml, under import: customers:"),
+        (C, "offer:", "  keep: {at_most: 5, by: points}\noffer:", f'{C}:6: the shop imports no "points" of customers; '
+         "map a column for it in campanile.yaml, under import: customers:"),
+        (S, "email_consent", "app_installed", f'{S}:2: the shop imports no "app_installed" of customers; '
+         "map a column for it in campanile.yaml, under import: customers:"),
+        (E, "rfm.m", "city_tier", f'{E}:3: the shop imports no "city_tier" of customers; '
+         "map a column for it in campanile.yaml, under import: customers:"),
+        (C, "stage: active", "email_ok: true, rfm.code: 555", ""),
+        (C, "stage: active", "did: contacted, where: {purpose: marketing}", ""),
+        (C, "stage: active", "did: bought, where: {sku: A}, sum amount: over 5", ""),
+        (C, "stage: active", "did: order, where: {hour: at least 5}", ""),
+    ],
+)  # fmt: skip
+def test_what_the_shop_has_no_data_for(shop: Path, file: str, old: str, new: str, sentence: str) -> None:
+    write_files(shop, {file: FILES[file].replace(old, new)})
+    assert said(shop) == [], "a mapping without customers says nothing"
+    write_files(shop, {P: _SHOP})
+    assert said(shop) == [sentence] * bool(sentence)
+    assert set(load_project(shop).campaigns) == {"spring"}, "a sent campaign can still be read"
+
+
 def test_all_problems_of_all_files_at_once(shop: Path) -> None:
     write_files(shop, {
         C: FILES[C].replace("growth", "grow").replace("stage", "stagee").replace("hello", "helo"),

@@ -20,7 +20,7 @@ def check_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa
 
     folder = root.resolve()
     parts = check_project(folder)
-    problems = sorted({*parts.problems, *check_templates(folder, parts.campaigns.values())})
+    problems = sorted({*parts.problems, *check_templates(folder, parts.campaigns.values(), parts.shop)})
     if as_json:
         rows = [{"file": p.file, "line": p.line, "what": p.what, "cure": p.cure} for p in problems]
         print_json({"contract": 1, "problems": rows})

@@ -5,7 +5,7 @@ A mail is three files, `winback.subject.j2`, `winback.html.j2` and `winback.txt.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -28,6 +28,7 @@ from campanile.spec.vocabulary import load_vocabulary
 if TYPE_CHECKING:
     from campanile.spec.campaign import CampaignSpec
     from campanile.spec.project import Project
+    from campanile.spec.shop_tables import ShopTables
 
 FOLDER = "templates"
 #: Parts of a message by medium: what the file name ends with.
@@ -223,10 +224,13 @@ def known_fields(project: Project, columns: Collection[str] = ()) -> frozenset[s
     return frozenset({*load_vocabulary().fields, *(imported.columns if imported else ()), *columns})
 
 
-def check_templates(root: Path, campaigns: Iterable[CampaignSpec]) -> tuple[Problem, ...]:
+def check_templates(
+    root: Path, campaigns: Iterable[CampaignSpec], shop: ShopTables | None = None
+) -> tuple[Problem, ...]:
     """Every problem of every template that these campaigns of the project in `root` use.
 
-    A message without all of its files is a problem of the campaign that names it, and left out here.
+    A message without all of its files is a problem of the campaign that names it, and left out here. With `shop`,
+    fields that it has no data for are problems.
     """
     problems: set[Problem] = set()
     known = load_vocabulary().fields
@@ -234,10 +238,21 @@ def check_templates(root: Path, campaigns: Iterable[CampaignSpec]) -> tuple[Prob
         named = {spec.message_for(arm) for arm in ("", *spec.arms)}
         whole = {name for name in named if _is_whole(root, name, spec.channel.use)}
         try:
-            load_each(root, whole, spec.channel.use, known=known)
+            loaded = load_each(root, whole, spec.channel.use, known=known)
         except ProblemsError as error:
             problems.update(error.problems)
+            continue
+        problems.update(_lacking(loaded.values(), known, shop) if shop else ())
     return tuple(sorted(problems))
+
+
+def _lacking(loaded: Iterable[MessageTemplates], known: Collection[str], shop: ShopTables) -> Iterator[Problem]:
+    """What the templates read that the shop has no data for."""
+    for part in (part for templates in loaded for part in templates.parts.values()):
+        for use in part.reads:
+            for field in customer_fields([use], known):
+                if lack := shop.lacks_field(field):
+                    yield Problem(*part.source.place(use.line), *lack)
 
 
 def _is_whole(root: Path, name: str, medium: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from campanile.spec.named import KEYS, Named, read_named
 from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, check_imports, keys
 from campanile.spec.sentences import report_errors
 from campanile.spec.settings import ProjectSettings
+from campanile.spec.shop_tables import ShopTables, shop_tables
 from campanile.spec.vocabulary import Vocabulary, load_vocabulary
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -47,11 +48,16 @@ class Parts:
     shop_problems: tuple[Problem, ...]
     #: Of campaigns/NAME.yaml and experiments/NAME.yaml by NAME: they are nobody else's business.
     broken: Mapping[str, tuple[Problem, ...]]
+    #: What the mapping imports; None when it cannot be known.
+    shop: ShopTables | None = None
+    #: What the files name that the shop has no data for.
+    lacking: tuple[Problem, ...] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Every problem of every file, in order of file and line."""
-        return tuple(sorted({*self.shop_problems, *(each for found in self.broken.values() for each in found)}))
+        found = (self.shop_problems, self.lacking, *self.broken.values())
+        return tuple(sorted({problem for problems in found for problem in problems}))
 
 
 @dataclass(frozen=True)
@@ -63,16 +69,43 @@ class _Files:
     campaigns: Mapping[str, SpecFile]
     experiments: Mapping[str, SpecFile]
 
+    @property
+    def all(self) -> tuple[SpecFile, ...]:
+        return (self.settings, self.segments, *self.campaigns.values(), *self.experiments.values())
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return load_vocabulary().without_values(keys(self.settings.data, "import", "customers", "columns"))
+
+    @property
+    def shop(self) -> ShopTables | None:
+        mapped = keys(self.settings.data, "import")
+        return shop_tables({table: keys(self.settings.data, "import", table, "columns") for table in mapped})
+
+
+def read_project(root: Path) -> Parts:
+    """What of the project's files could be read, and every problem of what stands in them."""
+    return _parts(_read_files(root), root)
+
 
 def check_project(root: Path) -> Parts:
-    """What of the project's files could be read, and every problem of every file."""
-    files = _Files(
+    """The same, and what the files name that the shop has no data for, as far as its mapping tells."""
+    files = _read_files(root)
+    parts = _parts(files, root)
+    return replace(parts, shop=files.shop, lacking=_lacking(files, files.shop) if files.shop else ())
+
+
+def _read_files(root: Path) -> _Files:
+    return _Files(
         read_file(root, root / "campanile.yaml"),
         read_file(root, root / "segments.yaml", required=False),
         _read_folder(root, "campaigns"),
         _read_folder(root, "experiments"),
     )
-    vocabulary = load_vocabulary().without_values(keys(files.settings.data, "import", "customers", "columns"))
+
+
+def _parts(files: _Files, root: Path) -> Parts:
+    vocabulary = files.vocabulary
     settings = validate(files.settings, ProjectSettings)
     named = _named(files.segments, vocabulary)
     campaigns = {key: _campaign(file, vocabulary, named.names) for key, file in files.campaigns.items()}
@@ -87,6 +120,20 @@ def check_project(root: Path) -> Parts:
         _problems(files.settings, files.segments),
         _broken(files),
     )
+
+
+def _lacking(files: _Files, shop: ShopTables) -> tuple[Problem, ...]:
+    """What is reported when conditions and strata are read once more, with what the shop has; nothing said before."""
+    before = set(_problems(*files.all))
+    vocabulary = replace(files.vocabulary, shop=shop)
+    named = read_named(files.segments.data, files.segments.report, vocabulary)
+    for file in files.campaigns.values():
+        if "target" in file.data:
+            data, report = file.data["target"], file.report
+            parse_target(data, vocabulary=vocabulary, names=named.names, report=report, at=("target",))
+    for file in files.experiments.values():
+        check_experiment(file, campaigns=files.campaigns, vocabulary=vocabulary)
+    return tuple(sorted(set(_problems(*files.all)) - before))
 
 
 def _check_references(files: _Files, root: Path, vocabulary: Vocabulary) -> None:

@@ -96,11 +96,11 @@ def load_project(root: Path, *, home: Path | None = None) -> Project:
         UsageError: There is no such folder.
         ProblemsError: With every problem of campanile.yaml and segments.yaml.
     """
-    from campanile.spec.check import check_project
+    from campanile.spec.check import read_project
 
     if not root.is_dir():
         raise UsageError(f"no folder {root}", "give the folder that holds campanile.yaml")
-    parts = check_project(root)
+    parts = read_project(root)
     if parts.shop_problems or parts.settings is None:
         raise ProblemsError(parts.shop_problems)
     return Project(

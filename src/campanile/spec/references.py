@@ -161,6 +161,8 @@ def _check_stratum(experiment: SpecFile, field: str, at: Path_, vocabulary: Voca
         experiment.report(at, f"{field} tells who a customer is, an assignment must not", "name another field")
     elif vocabulary.fields[field] is FieldType.LIST:
         experiment.report(at, f"{field} holds several values for one customer", "name a field with one value")
+    elif vocabulary.shop and (lack := vocabulary.shop.lacks_field(field)):
+        experiment.report(at, *lack)
 
 
 def check_channels(settings: SpecFile) -> None:

@@ -8,6 +8,10 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from campanile.spec.shop_tables import ShopTables
 
 
 class FieldType(StrEnum):
@@ -63,6 +67,8 @@ class Vocabulary:
     events: Mapping[str, EventType]
     #: Fields that the product computes and that can hold nothing else.
     values: Mapping[str, tuple[str | Decimal, ...]] = field(default_factory=dict)
+    #: With it, names that this shop has no data for are problems.
+    shop: ShopTables | None = None
 
     def without_values(self, imported: Collection[str]) -> Vocabulary:
         """The same, but fields that a shop imports itself may hold the shop's own words."""
