@@ -266,6 +266,7 @@ def test_check_names_customers_by_id_and_counts_the_rest(project, planned):
     text = str(caught.value)
     assert text.startswith("51 of 101 messages cannot be written:\n  templates/hello.html.j2:1: customer 1 has")
     assert "and 31 more" in text
+    assert text.endswith('\nwrite {{ name or "…" }} or leave these customers out of the target')
     only = check_all(messages.render, people[-1:])
     assert "customer 200 cannot be written to: the address" in only.failures[0][1]
     assert "ecret" not in str(only)
@@ -287,7 +288,7 @@ def test_check_stops_at_a_fault_of_the_template(project, planned, write):
 
 def test_check_gives_up_when_everybody_fails(project, planned):
     endless = (planned("sms", {"name": None}, customer=str(number)) for number in range(10**9))
-    with pytest.raises(RenderError, match="has no value for name"):
+    with pytest.raises(RenderError, match=r'has no value for name; write {{ name or "…" }}$'):
         check_all(open_messages(project, "text").render, endless)
 
 

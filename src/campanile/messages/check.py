@@ -29,6 +29,7 @@ class RenderCheck:
         clipped: Mails that Gmail would cut off.
         failed: How many could not be rendered.
         failures: The first of them as (customer id, sentence).
+        cures: What mends them, each once.
     """
 
     messages: int
@@ -38,15 +39,16 @@ class RenderCheck:
     clipped: int
     failed: int
     failures: tuple[tuple[str, str], ...]
+    cures: tuple[str, ...] = ()
 
     def raise_for_failures(self) -> None:
         """Nothing; CampanileError naming customers by id when any message could not be rendered."""
         if self.failed:
             named = "\n".join(f"  {sentence}" for _, sentence in self.failures)
             more = f"\n  and {self.failed - len(self.failures)} more" if self.failed > len(self.failures) else ""
+            cures = " or ".join(filter(None, [", ".join(self.cures), "leave these customers out of the target"]))
             raise CampanileError(
-                f"{self.failed} of {self.messages + self.failed} messages cannot be written:\n{named}{more}\n"
-                'give missing values a default in the template, as in {{ name|default("friend") }}, or leave these out'
+                f"{self.failed} of {self.messages + self.failed} messages cannot be written:\n{named}{more}\n{cures}"
             )
 
 
@@ -59,13 +61,15 @@ def check_all(render: Callable[[PlannedMessage], Message], messages: Iterable[Pl
     parts: Counter[int] = Counter()
     largest = clipped = failed = 0
     failures: list[tuple[str, str]] = []
+    cures: dict[str, None] = {}
     for planned in messages:
         try:
             message = render(planned)
         except RenderError as error:
             failed += 1
             if len(failures) < NAMED:
-                failures.append((error.customer_id, str(error)))
+                failures.append((error.customer_id, error.what))
+                cures |= {error.cure: None} if error.cure else {}
             if error.fault or (failed >= _HOPELESS and not parts):
                 raise
             continue
@@ -73,7 +77,7 @@ def check_all(render: Callable[[PlannedMessage], Message], messages: Iterable[Pl
         largest = max(largest, len(message.mime) or len(message.text.encode()) + len(message.html.encode()))
         clipped += len(message.html) > HTML_CLIPPED // 4 and len(message.html.encode()) > HTML_CLIPPED
     total = sum(number * times for number, times in parts.items())
-    return RenderCheck(parts.total(), _spread(parts), total, largest, clipped, failed, tuple(failures))
+    return RenderCheck(parts.total(), _spread(parts), total, largest, clipped, failed, tuple(failures), tuple(cures))
 
 
 def _spread(parts: Counter[int]) -> tuple[int, int, int]:

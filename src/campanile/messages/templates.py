@@ -46,11 +46,11 @@ class RenderError(CampanileError):
         fault: Whether the template itself is wrong, whoever the recipient is.
     """
 
-    def __init__(self, place: str, customer_id: str, reason: str, *, fault: bool = False) -> None:
+    def __init__(self, place: str, customer_id: str, reason: str, cure: str = "", *, fault: bool = False) -> None:
         self.customer_id = customer_id
         self.reason = f"{place}: {reason}"
         self.fault = fault
-        super().__init__(self.reason if fault else f"{place}: customer {customer_id} {reason}")
+        super().__init__(self.reason if fault else f"{place}: customer {customer_id} {reason}", cure)
 
 
 @cache
@@ -81,7 +81,7 @@ class Part:
         file, line = self._place(error.__traceback__)
         place = f"{file}:{line}" if line else file
         if isinstance(error, NoValue):
-            return RenderError(place, customer_id, f"has {error.message}")
+            return RenderError(place, customer_id, f"has {error.message}", _default_for(error.message or ""))
         if isinstance(error, BadValue):
             return RenderError(place, customer_id, f"cannot be written to: {error}")
         if isinstance(error, SecurityError | UndefinedError):
@@ -257,6 +257,16 @@ def _lacking(loaded: Iterable[MessageTemplates], known: Collection[str], shop: S
 
 def _is_whole(root: Path, name: str, medium: str) -> bool:
     return all((root / FOLDER / f"{name}.{part}.j2").is_file() for part in _parts_of(medium))
+
+
+def _default_for(message: str) -> str:
+    """The cure for a value that some customers do not have.
+
+    >>> _default_for("no value for employees")
+    'write {{ employees or "…" }}'
+    """
+    field = message.removeprefix("no value for ") if message.startswith("no value for ") else "…"
+    return f'write {{{{ {field} or "…" }}}}'
 
 
 def _parts_of(medium: str) -> tuple[str, ...]:
