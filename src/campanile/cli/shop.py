@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from campanile.cli.options import json_option, moment, open_project, print_json, progress, project_options
+from campanile.errors import UsageError, did_you_mean
 
 
 @click.command("import")
@@ -20,6 +21,9 @@ def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_js
     Rows that cannot be read are kept in runs/rejects, each with its reason.
     """
     project = open_project(root, home)
+    for table in tables:
+        if table not in (mapped := project.settings.imports):
+            raise UsageError(f'campanile.yaml maps no table "{table}"', did_you_mean(table, mapped))
     from campanile.customers.database import CustomerDatabase
     from campanile.customers.importing import import_tables
 

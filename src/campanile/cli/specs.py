@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from campanile.cli.options import json_option, print_json, project_options
+from campanile.cli.options import json_option, print_json, problem_rows, project_options
 from campanile.errors import ProblemsError
 
 
@@ -22,8 +22,7 @@ def check_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa
     parts = check_project(folder)
     problems = sorted({*parts.problems, *check_templates(folder, parts.campaigns.values(), parts.shop)})
     if as_json:
-        rows = [{"file": p.file, "line": p.line, "what": p.what, "cure": p.cure} for p in problems]
-        print_json({"contract": 1, "problems": rows})
+        print_json({"contract": 1, "problems": problem_rows(problems)})
     elif problems:
         raise ProblemsError(problems)
     else:
@@ -36,14 +35,15 @@ def check_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa
 @click.command("schema")
 @click.argument("kind", required=False, metavar="[campaign|experiment|project|segments]")
 @click.option("--write", is_flag=True, help="Write the schema files and the reference pages of this checkout.")
-def schema_command(kind: str | None, write: bool) -> None:  # noqa: FBT001
+@json_option
+def schema_command(kind: str | None, write: bool, as_json: bool) -> None:  # noqa: FBT001
     """Print the JSON Schema of one kind of file, or write all of them."""
     from campanile.errors import UsageError, did_you_mean
     from campanile.spec.schema import json_schemas, write_reference, write_schemas
 
     if write:
-        for path in (*write_schemas(), *write_reference(Path("docs/reference"))):
-            click.echo(path)
+        paths = [str(path) for path in (*write_schemas(), *write_reference(Path("docs/reference")))]
+        print_json({"contract": 1, "files": paths}) if as_json else click.echo("\n".join(paths))
         return
     schemas = json_schemas()
     if kind not in schemas:
