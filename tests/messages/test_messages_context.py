@@ -200,6 +200,10 @@ def test_every_template_of_every_campaign_is_checked(project, write):
         'templates/hello.txt.j2:1: no customer field or word "offer.amonut"; did you mean "offer.amount"?',
         'templates/other.sms.j2:1: no customer field or word "teir"; did you mean "tier"?',
     ]
+    write({"other.sms.j2": "{{ qqqqq }}", "hello.txt.j2": "{{ unsubscribe_link }}"})
+    assert [str(problem) for problem in check_templates(project.root, project.campaigns.values())] == [
+        'templates/other.sms.j2:1: no customer field or word "qqqqq"; docs/reference/segments.md lists all fields',
+    ]
     assert not (project.home / "token.keys").exists()
 
 

@@ -35,6 +35,7 @@ from campanile.spec.conditions import (
 )
 from campanile.spec.fields import Unreadable
 from campanile.spec.measures import MEASURES, parse_measure
+from campanile.spec.sentences import comma_cure
 from campanile.spec.shop_tables import Lack
 from campanile.spec.vocabulary import EventType, FieldType, Vocabulary
 
@@ -109,7 +110,7 @@ def _condition(reader: Reader, data: object, at: Path_) -> Condition | None:
 
 # --- fields ----------------------------------------------------------------------------------------------------------
 def _fields(reader: Reader, data: Node, at: Path_) -> Condition | None:
-    places = {name: (*at, name) for name in data}
+    places = {name: (*at, name) for name in data if not _rest_of_text(reader, str(name), data[name], (*at, name))}
     tests = [_test(reader, customer_field(reader, name, place), place, data[name]) for name, place in places.items()]
     for test in _present(tests):
         _possible(reader, test, places[test.field])
@@ -125,6 +126,15 @@ def _possible(reader: Reader, test: FieldTest, at: Path_) -> None:
         if value not in held:
             words = f'"{value}"' if isinstance(value, str) else value
             reader.problem(at, f"{test.field} cannot be {words}", did_you_mean(str(value), map(str, held)))
+
+
+def _rest_of_text(reader: Reader, name: str, value: object, at: Path_) -> bool:
+    """Whether this is no key but what stands behind a comma, which is then reported."""
+    known = (*reader.vocabulary.fields, *reader.metrics)
+    cure = "" if name in known else comma_cure(name, value, known)
+    if cure:
+        reader.problem(at, f'"{name}" is no field, and says nothing', cure)
+    return bool(cure)
 
 
 def customer_field(reader: Reader, name: object, at: Path_) -> FieldType | None:
@@ -247,7 +257,7 @@ def _event_test(reader: Reader, name: str, event: EventType, at: Path_, value: o
     field = str(at[-1])
     type_ = event.type_of(field)
     if type_ is None:
-        reader.problem(at, f'"{name}" has no field "{field}"', did_you_mean(field, event.names))
+        reader.problem(at, f'"{name}" has no field "{field}"', event.cure_for(field))
     elif reader.vocabulary.shop:
         reader.lack(at, reader.vocabulary.shop.lacks_column(name, field))
     test = _test(reader, type_, at, value)

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from campanile.errors import did_you_mean
+
 if TYPE_CHECKING:
     from campanile.spec.shop_tables import ShopTables
 
@@ -57,6 +59,17 @@ class EventType:
     def names(self) -> frozenset[str]:
         """The names of all its fields, clock fields included."""
         return frozenset(self.fields) | frozenset(CLOCK_FIELDS)
+
+    def cure_for(self, name: str) -> str:
+        """What to write instead of a field that this event does not have: the near one, else all of its own.
+
+        >>> EventType({"sku": FieldType.TEXT, "qty": FieldType.NUMBER}).cure_for("product")
+        'known: qty, sku, and day, hour, month, weekday'
+        """
+        near = did_you_mean(name, self.names)
+        if near.startswith("did you mean"):
+            return near
+        return f"known: {', '.join(sorted(self.fields))}, and {', '.join(sorted(CLOCK_FIELDS))}"
 
 
 @dataclass(frozen=True)
