@@ -17,7 +17,10 @@ def commands_page() -> str:
     """The page of every command: what it does, its arguments and options."""
     parts = [
         "# Command line",
-        "Exit codes: 0 done, 1 found problems, 2 wrong use. `--json` prints one document and nothing else.",
+        "Exit codes: 0 done, 1 found problems, 2 wrong use: an option, or a name that is nowhere. `--json` prints one "
+        "document on standard output and nothing else there; [their shapes](json.md). A failure with `--json` is a "
+        'document as well, `{"contract": 1, "error": "the sentence", "problems": []}`, and the sentence still goes to '
+        "standard error; `problems` lists file, line, what and cure when files have problems.",
     ]
     context = cli.make_context("campanile", [], resilient_parsing=True)
     for name in COMMANDS:

@@ -49,6 +49,9 @@ class Mode(StrEnum):
 class FlowFailure(Exception):  # noqa: N818 - the name is what the operator reads first
     """What Prefect stores of a failure: a sentence without contact data."""
 
+    #: Its traceback leads through Prefect and tells nobody anything, so that the log leaves it out.
+    says_it_all = True
+
 
 def project() -> Project:
     """The project as it is committed now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import httpx
 from prefect import flow, get_run_logger, task
@@ -14,6 +15,7 @@ from prefect.artifacts import (
     acreate_table_artifact,
     aupdate_progress_artifact,
 )
+from prefect.logging.handlers import APILogHandler
 
 from campanile import clock
 from campanile.ledger.store import Ledger
@@ -38,6 +40,8 @@ from flows.frame import (
 
 #: Seconds between two movements of the progress bar.
 _TICK = 3.0
+#: Seconds that a run which is told to end waits for its log to be stored.
+_PATIENCE = 5.0
 
 
 @flow(
@@ -98,19 +102,28 @@ def _plan(shop: Project, campaign: str) -> Plan:
 
 async def _send(campaign: str) -> dict[str, int]:
     """The plan's messages by state after sending, one task per batch; told as well when sending had to stop."""
-    shop, stop = project(), None
-    try:
-        async with open_dispatch(shop, campaign) as dispatch, _progress(dispatch) as advance:
-            stop = dispatch.stop
-            with gentle_stop(stop):
+    shop, stop, opened = project(), asyncio.Event(), False
+    with gentle_stop(stop):  # around the account too, so that a run that is cancelled tells what it came to
+        try:
+            async with open_dispatch(shop, campaign) as ready, _progress(ready) as advance:
+                opened = True
+                dispatch = replace(ready, stop=stop)
                 send_batch = _batch_task(dispatch, advance)
                 for batch in dispatch.batches:
                     if not stop.is_set():
                         await send_batch(batch)
-    finally:
-        if stop is not None:
-            account = await _account(_report(shop, campaign, stopped=stop.is_set()))
+        finally:
+            if opened:
+                account = await _account(_report(shop, campaign, stopped=stop.is_set()))
+            if stop.is_set():
+                await _logged()
     return account
+
+
+async def _logged() -> None:
+    """Nothing; what was logged is with Prefect now, which otherwise forgets it when a run is told to end."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(APILogHandler.aflush(), _PATIENCE)
 
 
 def _report(shop: Project, campaign: str, *, stopped: bool) -> RunReport:

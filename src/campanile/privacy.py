@@ -22,11 +22,14 @@ def redact(text: str) -> str:
 
 
 class RedactFilter(logging.Filter):
-    """Rewrites each record's message; keeps the record."""
+    """Rewrites each record's message; keeps the record. Of a failure that `says_it_all` only the sentence is kept."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """True always: the record stays, without contact data."""
         record.msg, record.args = redact(record.getMessage()), None
-        if record.exc_info and record.exc_info[1] is not None:
+        error = record.exc_info[1] if record.exc_info else None
+        if getattr(error, "says_it_all", False):
+            record.msg, record.exc_info, record.exc_text = redact(str(error)), None, None
+        elif record.exc_info and error is not None:
             record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
         return True

@@ -63,7 +63,7 @@ def test_what_is_still_to_come_cannot_be_read(tmp_path: Path) -> None:
 
 def test_an_unknown_campaign_is_answered_with_the_nearest() -> None:
     done = campanile("plan", "winbak")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.strip() == 'no campaign "winbak"; did you mean "winback"?'
 
 
@@ -89,6 +89,38 @@ def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
     assert {problem["file"] for problem in answer["problems"]} >= {"campaigns/winback.yaml", "experiments/winback.yaml"}
 
 
+def project_with(folder: Path, files: dict[str, str]) -> Path:
+    """A copy of the repository's project with these files changed or added."""
+    for name in ("campaigns", "experiments", "templates"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("campanile.yaml", "segments.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_broken_draft_stops_no_other_campaign(shop: Project, tmp_path: Path) -> None:
+    planned(shop)
+    root = project_with(tmp_path / "project", {"campaigns/zz_draft.yaml": "a: b: c\n"})
+    for words in (("status", "winback"), ("run", "winback"), ("import", "ticket"), ("readout", "winback")):
+        done = campanile(*words, project=root, home=shop.home)
+        assert done.returncode == 0, done.stderr
+    own = campanile("plan", "zz_draft", project=root, home=shop.home)
+    assert own.returncode == 1
+    assert own.stderr.startswith("campaigns/zz_draft.yaml:1: ")
+
+
+def test_templates_are_checked_whatever_else_is_wrong(tmp_path: Path) -> None:
+    template = (ROOT / "templates/winback.txt.j2").read_text(encoding="utf-8").replace("unsubscribe_link", "offer.of")
+    root = project_with(
+        tmp_path / "project", {"campaigns/zz_draft.yaml": "a: b: c\n", "templates/winback.txt.j2": template}
+    )
+    done = campanile("check", project=root)
+    assert "campaigns/zz_draft.yaml:1: " in done.stderr
+    assert 'no customer field or word "offer.of"; did you mean "offer.off"?' in done.stderr
+
+
 def test_what_was_not_done_before_is_named_with_its_command(tmp_path: Path) -> None:
     planning = campanile("plan", "winback", *AS_OF, home=tmp_path)
     assert planning.returncode == 1
@@ -97,6 +129,77 @@ def test_what_was_not_done_before_is_named_with_its_command(tmp_path: Path) -> N
     assert running.returncode == 1
     assert "campanile plan winback" in running.stderr
     assert "campanile plan winback" in campanile("readout", "winback", home=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("plan", "winbak"), 2),
+        (("status", "winbak"), 2),
+        (("readout", "winbak"), 2),
+        (("rehearse", "winbak"), 2),
+        (("import", "tickets"), 2),
+        (("schema", "campain"), 2),
+        (("preview", "winback", "--count", "0"), 2),
+        (("preview", "winback", "--count", "61"), 2),
+        (("rehearse", "winback", "--customers", "0"), 2),
+        (("rehearse", "winback", "--lift", "-500"), 2),
+        (("rehearse", "winback", "--seed", "-1"), 2),
+        (("status", "winback"), 1),
+        (("readout", "winback"), 1),
+    ],
+)
+def test_a_failure_is_one_document_too(words: tuple[str, ...], code: int, tmp_path: Path) -> None:
+    """The sentence on standard error, the document on standard output, nothing made or removed."""
+    if words[0] == "schema":
+        command = [sys.executable, "-m", "campanile", *words, "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    else:
+        done = campanile(*words, "--json", home=tmp_path / "stores")
+    answer = json.loads(done.stdout)
+    assert done.returncode == code
+    assert set(answer) == {"contract", "error", "problems"}
+    assert (answer["contract"], answer["problems"]) == (1, [])
+    assert answer["error"]
+    assert answer["error"] in done.stderr
+    assert not (tmp_path / "stores").exists()
+
+
+def test_the_problems_of_a_failure_are_in_its_document(tmp_path: Path) -> None:
+    root = project_with(tmp_path / "project", {"campaigns/zz_draft.yaml": "a: b: c\n"})
+    done = campanile("status", "zz_draft", "--json", project=root)
+    assert done.returncode == 1
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert (problem["file"], problem["line"]) == ("campaigns/zz_draft.yaml", 1)
+
+
+@pytest.mark.parametrize("command", [("status",), ("readout",), ("preview",), ("run",), ("resolve", "--as", "resend")])
+def test_commands_that_read_make_no_store(tmp_path: Path, command: tuple[str, ...]) -> None:
+    deciding = ("--who", "me", "--why", "seen") if command[0] == "resolve" else ()
+    done = campanile(command[0], "winback", *command[1:], *deciding, home=tmp_path / "stores")
+    assert done.returncode == 1
+    assert f"{tmp_path / 'stores'} has no ledger.sqlite; run `campanile plan winback`, or name" in done.stderr
+    assert not (tmp_path / "stores").exists()
+
+
+def test_a_refused_rehearsal_removes_nothing(tmp_path: Path) -> None:
+    earlier = tmp_path / "rehearsal" / "winback" / "kept.txt"
+    earlier.parent.mkdir(parents=True)
+    earlier.touch()
+    for wrong in (("--customers", "0"), ("--lift", "-500")):
+        assert campanile("rehearse", "winback", *wrong, home=tmp_path).returncode == 2
+    assert earlier.exists()
+
+
+def test_the_schemas_that_were_written_are_a_document(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from campanile.cli import main; from campanile.spec import schema; "
+         "schema.write_schemas = lambda: [schema.FOLDER / 'a.json']; main.main(['schema', '--write', '--json'])"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    answer = json.loads(done.stdout)
+    assert answer["contract"] == 1
+    assert len(answer["files"]) > 1
 
 
 def test_a_missing_file_of_the_shop_names_the_mapping(tmp_path: Path) -> None:

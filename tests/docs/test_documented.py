@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from campanile.cli.main import COMMANDS
+from campanile.spec.check import check_project
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -59,6 +61,38 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+_REST = """
+objective: growth
+offer: {kind: content}
+timing: {start: 2026-03-05, at: "10:30"}
+channel: {use: email, message: winback}
+experiment: none
+why: An example.
+"""
+
+
+@pytest.mark.parametrize(
+    ("page", "block", "rest"),
+    [
+        ("campaigns/README.md", 0, "\nexperiment: none\nwhy: An example.\n"),
+        ("docs/how-to/write-a-campaign.md", 0, _REST),
+    ],
+)
+def test_the_examples_of_the_format_pass_the_check(tmp_path: Path, page: str, block: int, rest: str) -> None:
+    for folder in ("campaigns", "experiments", "templates"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for file in ("campanile.yaml", "segments.yaml"):
+        shutil.copy(ROOT / file, tmp_path / file)
+    text = (ROOT / page).read_text(encoding="utf-8")
+    written = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)[block]
+    (tmp_path / "campaigns" / "doc.yaml").write_text(written + rest, encoding="utf-8")
+    assert [str(problem) for problem in check_project(tmp_path).problems] == []
+    for inline in re.findall(r"`keep: (\{[^`]*\})`", text):
+        target = f"target: {{who: [{{stage: active}}], keep: {inline}}}\n"
+        (tmp_path / "campaigns" / "doc.yaml").write_text(target + _REST, encoding="utf-8")
+        assert [str(problem) for problem in check_project(tmp_path).problems] == []
 
 
 def test_the_promises_of_the_readme_name_tests_that_exist() -> None:

@@ -27,6 +27,7 @@ from campanile.messages.tokens import Purpose, Signed
 from campanile.money import Currency
 from campanile.spec.campaign import Offer
 from campanile.spec.project import Project, load_project
+from campanile.spec.shop_tables import shop_tables
 
 
 def context_of(planned_message, offer, shop, links):
@@ -193,13 +194,26 @@ def test_samples_have_nobodys_links_and_the_same_size(project, planned):
 
 
 def test_every_template_of_every_campaign_is_checked(project, write):
-    assert check_templates(project) == ()
+    assert check_templates(project.root, project.campaigns.values()) == ()
     write({"other.sms.j2": "{{ teir }}", "hello.txt.j2": "{{ unsubscribe_link }} {{ offer.amonut }}"})
-    assert [str(problem) for problem in check_templates(project)] == [
+    assert [str(problem) for problem in check_templates(project.root, project.campaigns.values())] == [
         'templates/hello.txt.j2:1: no customer field or word "offer.amonut"; did you mean "offer.amount"?',
         'templates/other.sms.j2:1: no customer field or word "teir"; did you mean "tier"?',
     ]
+    write({"other.sms.j2": "{{ qqqqq }}", "hello.txt.j2": "{{ unsubscribe_link }}"})
+    assert [str(problem) for problem in check_templates(project.root, project.campaigns.values())] == [
+        'templates/other.sms.j2:1: no customer field or word "qqqqq"; docs/reference/segments.md lists all fields',
+    ]
     assert not (project.home / "token.keys").exists()
+
+
+def test_a_template_reads_only_what_the_shop_imports(project, write):
+    write({"hello.txt.j2": "{{ unsubscribe_link }}\n{{ name }} {{ stage }} {{ employees or '' }}"})
+    shop = shop_tables({"customers": ("customer_id", "name", "tier")})
+    assert [str(problem) for problem in check_templates(project.root, project.campaigns.values(), shop)] == [
+        'templates/hello.txt.j2:2: the shop imports no "employees" of customers; '
+        "map a column for it in campanile.yaml, under import: customers:"
+    ]
 
 
 def test_columns_beyond_the_vocabulary(project, write, planned):
@@ -256,6 +270,7 @@ def test_check_names_customers_by_id_and_counts_the_rest(project, planned):
     text = str(caught.value)
     assert text.startswith("51 of 101 messages cannot be written:\n  templates/hello.html.j2:1: customer 1 has")
     assert "and 31 more" in text
+    assert text.endswith('\nwrite {{ name or "…" }} or leave these customers out of the target')
     only = check_all(messages.render, people[-1:])
     assert "customer 200 cannot be written to: the address" in only.failures[0][1]
     assert "ecret" not in str(only)
@@ -277,7 +292,7 @@ def test_check_stops_at_a_fault_of_the_template(project, planned, write):
 
 def test_check_gives_up_when_everybody_fails(project, planned):
     endless = (planned("sms", {"name": None}, customer=str(number)) for number in range(10**9))
-    with pytest.raises(RenderError, match="has no value for name"):
+    with pytest.raises(RenderError, match=r'has no value for name; write {{ name or "…" }}$'):
         check_all(open_messages(project, "text").render, endless)
 
 

@@ -233,7 +233,7 @@ def test_render_errors_name_file_line_and_customer(write, planned, shop, offer, 
         message = planned("email", {**full, field: None})
         with pytest.raises(RenderError) as caught:
             templates.render(message, build_context(message, offer, shop=shop, links=links, campaign="c"))
-        assert re.sub(r"j2:6:", "j2:5:", str(caught.value)) == sentence
+        assert re.sub(r"j2:6:", "j2:5:", str(caught.value)) == f'{sentence}; write {{{{ {field} or "…" }}}}'
         assert caught.value.customer_id == "1007"
         assert not caught.value.fault
 

@@ -24,6 +24,21 @@ def test_phone_numbers_go_and_figures_stay() -> None:
     )
 
 
+class _Sentence(Exception):
+    says_it_all = True
+
+
+def test_a_failure_that_says_it_all_has_no_traceback() -> None:
+    try:
+        raise _Sentence("spring is not planned, says li.wei@mail.example")  # noqa: TRY301
+    except _Sentence:
+        import sys
+
+        record = logging.LogRecord("x", logging.ERROR, "f", 1, "Encountered exception", (), sys.exc_info())
+    assert RedactFilter().filter(record)
+    assert logging.Formatter().format(record) == "spring is not planned, says [address]"
+
+
 def test_a_record_and_its_traceback_are_cleaned() -> None:
     try:
         raise ValueError("li.wei@mail.example was refused")  # noqa: TRY301

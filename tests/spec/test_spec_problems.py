@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from campanile.errors import ProblemsError
+from campanile.errors import ProblemsError, UsageError
 from campanile.spec.project import load_project
 from support.small_project import FILES, said, write_files
 
@@ -33,6 +33,51 @@ def test_a_mistake_has_its_sentence(change: Change, mistake: dict[str, Any]) -> 
     assert change(mistake["file"], mistake["old"], mistake["new"]) == mistake["says"]
 
 
+def test_a_shop_that_imports_a_field_has_its_own_words(shop: Path) -> None:
+    columns = "customers: {file: data/c.csv, columns: {customer_id: Id, stage: Phase, email_consent: Ok}}\n"
+    write_files(shop, {P: FILES[P] + "  " + columns, C: FILES[C].replace("stage: active", "stage: dormant")})
+    assert said(shop) == []
+
+
+_SHOP = FILES[P] + (
+    "  customers: {file: data/c.csv, columns: {customer_id: Id, email: Mail, email_consent: Ok}}\n"
+    "  order: {file: data/o.csv, columns: {customer_id: Id, at: On, amount: Paid}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "sentence"),
+    [
+        (C, "stage: active", "clv_12m: over 5", f'{C}:4: the shop imports no "clv_12m" of customers; '
+         "map a column for it in campanile.yaml, under import: customers:"),
+        (C, "stage: active", "did: ticket", f'{C}:4: the shop imports no events "ticket"; '
+         "map a file for them in campanile.yaml, under import:"),
+        (C, "stage: active", "did: order, where: {channel: web}", f'{C}:4: the shop imports no "channel" of "order"; '
+         "map a column for it in campanile.yaml, under import: order:"),
+        (C, "stage: active", "did: order, sum items: over 2", f'{C}:4: the shop imports no "items" of "order"; '
+         "map a column for it in campanile.yaml, under import: order:"),
+        (C, "stage: active", "visit_recency_days: over 2", f'{C}:4: the shop imports no "visit_recency_days" of '
+         "customers; map a column for it in campanile.yaml, under import: customers:"),
+        (C, "offer:", "  keep: {at_most: 5, by: points}\noffer:", f'{C}:6: the shop imports no "points" of customers; '
+         "map a column for it in campanile.yaml, under import: customers:"),
+        (S, "email_consent", "app_installed", f'{S}:2: the shop imports no "app_installed" of customers; '
+         "map a column for it in campanile.yaml, under import: customers:"),
+        (E, "rfm.m", "city_tier", f'{E}:3: the shop imports no "city_tier" of customers; '
+         "map a column for it in campanile.yaml, under import: customers:"),
+        (C, "stage: active", "email_ok: true, rfm.code: 555", ""),
+        (C, "stage: active", "did: contacted, where: {purpose: marketing}", ""),
+        (C, "stage: active", "did: bought, where: {sku: A}, sum amount: over 5", ""),
+        (C, "stage: active", "did: order, where: {hour: at least 5}", ""),
+    ],
+)  # fmt: skip
+def test_what_the_shop_has_no_data_for(shop: Path, file: str, old: str, new: str, sentence: str) -> None:
+    write_files(shop, {file: FILES[file].replace(old, new)})
+    assert said(shop) == [], "a mapping without customers says nothing"
+    write_files(shop, {P: _SHOP})
+    assert said(shop) == [sentence] * bool(sentence)
+    assert set(load_project(shop).campaigns) == {"spring"}, "a sent campaign can still be read"
+
+
 def test_all_problems_of_all_files_at_once(shop: Path) -> None:
     write_files(shop, {
         C: FILES[C].replace("growth", "grow").replace("stage", "stagee").replace("hello", "helo"),
@@ -43,14 +88,36 @@ def test_all_problems_of_all_files_at_once(shop: Path) -> None:
         "campaigns/alone.yaml": FILES[C],
         "experiments/alone2.yaml": FILES[E],
     })  # fmt: skip
-    with pytest.raises(ProblemsError) as caught:
-        load_project(shop)
-    lines = str(caught.value).splitlines()
-    assert [line.split(": ")[0] for line in lines] == [
+    assert [line.split(": ")[0] for line in said(shop)] == [
         "campaigns/alone.yaml:1", "campaigns/broken.yaml:1", "campaigns/spring.yaml:1",
         "campaigns/spring.yaml:4", "campaigns/spring.yaml:8", "campanile.yaml:1", "campanile.yaml:4",
         "experiments/alone2.yaml:1", "experiments/spring.yaml:2", "experiments/spring.yaml:3", "segments.yaml:2",
     ]  # fmt: skip
+
+
+def test_a_broken_campaign_is_its_own_problem(shop: Path) -> None:
+    """Whatever stands in one file of a campaign, the others go on."""
+    write_files(shop, {
+        "campaigns/draft.yaml": "a: b: c\n",
+        "campaigns/late.yaml": FILES[C],
+        "experiments/late.yaml": FILES[E].replace("80%", "90%"),
+    })  # fmt: skip
+    project = load_project(shop)
+    assert set(project.campaigns) == set(project.experiments) == {"spring"}
+    with pytest.raises(ProblemsError, match=r"^campaigns/draft\.yaml:1: a second colon in one line"):
+        project.campaign("draft")
+    with pytest.raises(ProblemsError, match=r"^experiments/late\.yaml:2: arm shares add up to 110%"):
+        project.campaign("late")
+    with pytest.raises(UsageError, match=r'did you mean "draft"'):
+        project.campaign("drafft")
+
+
+@pytest.mark.parametrize(("file", "old", "new"), [(P, "EUR", "euro"), (S, "email_consent", "consent")])
+def test_a_broken_shop_is_everybodys_problem(shop: Path, file: str, old: str, new: str) -> None:
+    write_files(shop, {file: FILES[file].replace(old, new), "campaigns/draft.yaml": "a: b: c\n"})
+    with pytest.raises(ProblemsError) as caught:
+        load_project(shop)
+    assert {problem.file for problem in caught.value.problems} == {file}
 
 
 def _cases() -> list[tuple[dict[str, str], str]]:
@@ -75,7 +142,14 @@ def _cases() -> list[tuple[dict[str, str], str]]:
         ),
         (
             {"campaigns/a.yaml": FILES[C] + none},
-            "campaigns/a.yaml:1: experiment: none needs a reason; add why: and one sentence",
+            "campaigns/a.yaml:9: experiment: none needs a reason; add why: and one sentence",
+        ),
+        (
+            {"campaigns/a.yaml": FILES[C].replace("growth", "grow").replace("hello", "helo") + none},
+            'campaigns/a.yaml:1: objective cannot be "grow"; did you mean "growth"?\n'
+            "campaigns/a.yaml:8: no template templates/helo.subject.j2, templates/helo.html.j2, templates/helo.txt.j2; "
+            'did you mean "hello"?\n'
+            "campaigns/a.yaml:9: experiment: none needs a reason; add why: and one sentence",
         ),
         (
             {"campaigns/a.yaml": FILES[C] + none + why + "arms: {b: {}}\n"},
@@ -101,7 +175,7 @@ def _cases() -> list[tuple[dict[str, str], str]]:
 @pytest.mark.parametrize(("files", "sentence"), _cases())
 def test_files_that_come_and_go(shop: Path, files: dict[str, str], sentence: str) -> None:
     write_files(shop, files)
-    assert said(shop) == ([sentence] if sentence else [])
+    assert said(shop) == sentence.splitlines()
 
 
 def test_missing_template_parts_name_what_is_there(shop: Path) -> None:
@@ -120,7 +194,7 @@ def test_without_campanile_yaml_the_other_files_are_still_checked(change: Change
     (shop / P).unlink()
     assert change(C, "growth", "grow") == [
         'campaigns/spring.yaml:1: objective cannot be "grow"; did you mean "growth"?',
-        "campanile.yaml: no such file",
+        f"campanile.yaml: no such file in {shop}; name the folder that holds it with --project",
     ]
 
 

@@ -107,7 +107,9 @@ def test_an_unknown_campaign_names_the_near_one(shop: Path) -> None:
 def test_a_missing_folder_is_wrong_use(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no folder .*; give the folder that holds campanile\.yaml"):
         load_project(tmp_path / "absent")
-    with pytest.raises(ProblemsError, match=r"^campanile\.yaml: no such file$"):
+    with pytest.raises(
+        ProblemsError, match=r"^campanile\.yaml: no such file in .*; name the folder that holds it with --project$"
+    ):
         load_project(tmp_path)
 
 

@@ -56,6 +56,4 @@ def write_files(root: Path, files: dict[str, str]) -> None:
 
 def said(root: Path) -> list[str]:
     """Every problem of the project, as a person reads it."""
-    parts, problems = check_project(root)
-    assert (parts is None) == bool(problems)
-    return [str(problem) for problem in problems]
+    return [str(problem) for problem in check_project(root).problems]

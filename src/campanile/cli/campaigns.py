@@ -10,6 +10,7 @@ import click
 from campanile.cli.options import (
     json_option,
     moment,
+    needs_store,
     open_project,
     past_moment,
     print_json,
@@ -17,10 +18,12 @@ from campanile.cli.options import (
     project_options,
 )
 from campanile.errors import CampanileError
+from campanile.messages.preview import MAX_SHOWN
 
 if TYPE_CHECKING:
     from campanile.ledger.records import PlanRecord
     from campanile.ledger.store import Ledger
+    from campanile.spec.project import Project
 
 # ruff: noqa: FBT001, PLR0913, PLR0917 - click passes every option as a parameter
 
@@ -55,12 +58,17 @@ def plan_command(campaign: str, root: Path, home: Path | None, as_of: str | None
 @click.command("preview")
 @click.argument("campaign")
 @project_options
-@click.option("--count", default=10, show_default=True, help="How many customers per arm.")
+@click.option(
+    "--count",
+    type=click.IntRange(1, MAX_SHOWN),
+    default=10,
+    show_default=True,
+    help=f"How many customers per arm; the page shows {MAX_SHOWN} messages at most.",
+)
 @json_option
 def preview_command(campaign: str, root: Path, home: Path | None, count: int, as_json: bool) -> None:
     """Render the planned messages of CAMPAIGN for sampled customers into one page. Links and codes are samples."""
-    project = open_project(root, home)
-    project.campaign(campaign)
+    project = _planned_project(root, home, campaign)
     from campanile.ledger.store import Ledger
     from campanile.sending.sample import write_preview
 
@@ -82,15 +90,14 @@ def preview_command(campaign: str, root: Path, home: Path | None, count: int, as
     show_default=True,
     help="Whether anything is handed over.",
 )
-@click.option("--now", "at", help="Pretend that it is this moment, local to the shop. For rehearsals.", hidden=True)
+@click.option("--now", "at", help="Pretend that it is this moment, local to the shop. For rehearsals.")
 @json_option
 def run_command(campaign: str, root: Path, home: Path | None, mode: str, at: str | None, as_json: bool) -> None:
     """Send what is due of the frozen plan of CAMPAIGN; by default only show it.
 
     Ctrl-C and SIGTERM stop cleanly. Run again to go on: nobody is written to twice.
     """
-    project = open_project(root, home)
-    project.campaign(campaign)
+    project = _planned_project(root, home, campaign)
     from campanile import clock
     from campanile.sending.run import run_campaign
 
@@ -112,8 +119,7 @@ def run_command(campaign: str, root: Path, home: Path | None, mode: str, at: str
 @json_option
 def status_command(campaign: str, root: Path, home: Path | None, as_json: bool) -> None:
     """Account for every planned message of CAMPAIGN: the states add up to the plan."""
-    project = open_project(root, home)
-    project.campaign(campaign)
+    project = _planned_project(root, home, campaign)
     from campanile.ledger.store import Ledger
     from campanile.sending.status import status, status_text
 
@@ -150,8 +156,7 @@ def resolve_command(
     as_json: bool,
 ) -> None:
     """Settle hand-overs of CAMPAIGN whose answer was lost, by a person's word."""
-    project = open_project(root, home)
-    project.campaign(campaign)
+    project = _planned_project(root, home, campaign)
     from campanile.ledger.store import Ledger
     from campanile.sending.resolve import resolve
 
@@ -170,8 +175,7 @@ def resolve_command(
 @json_option
 def readout_command(campaign: str, root: Path, home: Path | None, at: str | None, as_json: bool) -> None:
     """Read the experiment of CAMPAIGN: can it be trusted, did it work, did it pay; as HTML, Markdown, JSON, CSV."""
-    project = open_project(root, home)
-    project.campaign(campaign)
+    project = _planned_project(root, home, campaign)
     now = past_moment(at, project)
     from campanile.customers.database import CustomerDatabase
     from campanile.ledger.store import Ledger
@@ -179,6 +183,7 @@ def readout_command(campaign: str, root: Path, home: Path | None, at: str | None
     from campanile.report.files import write_readout
     from campanile.report.jsonable import jsonable
 
+    needs_store(project.database_path, project, "run `campanile import`")
     with CustomerDatabase.open(project) as database, Ledger.open(project.ledger_path) as ledger:
         readout = read_out(project, campaign, database=database, ledger=ledger, now=now)
     paths = write_readout(readout, project.readouts_dir / campaign)
@@ -187,6 +192,14 @@ def readout_command(campaign: str, root: Path, home: Path | None, at: str | None
     else:
         click.echo(readout.verdict.sentence)
         click.echo("\n".join(str(path) for path in paths))
+
+
+def _planned_project(root: Path, home: Path | None, campaign: str) -> Project:
+    """The project, when it has the campaign and a ledger in which it may be planned."""
+    project = open_project(root, home)
+    project.campaign(campaign)
+    needs_store(project.ledger_path, project, f"run `campanile plan {campaign}`")
+    return project
 
 
 def _planned(ledger: Ledger, campaign: str) -> PlanRecord:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import click
 
 from campanile import __version__
-from campanile.errors import CampanileError
+from campanile.cli.options import print_json, problem_rows
+from campanile.errors import CampanileError, Problem
 
 #: Command → (module below campanile.cli, what it does). The order is the order of work.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -68,14 +70,22 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Runs the command line; exits 0 when done, 1 when problems were found, 2 when called wrongly."""
+    as_json = "--json" in (sys.argv[1:] if args is None else args)
     try:
         cli.main(args=args, prog_name="campanile", standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        _fail(error.format_message(), 2, as_json=as_json)
     except click.Abort:
         click.echo("stopped", err=True)
-        sys.exit(1)
+        _fail("stopped", 1, as_json=as_json)
     except CampanileError as error:
         click.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code, as_json=as_json, problems=getattr(error, "problems", ()))
+
+
+def _fail(sentence: str, code: int, *, as_json: bool, problems: Sequence[Problem] = ()) -> NoReturn:
+    """Ends the process; with `--json` the failure is the one document on standard output."""
+    if as_json:
+        print_json({"contract": 1, "error": sentence, "problems": problem_rows(problems)})
+    sys.exit(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from campanile import clock
-from campanile.errors import UsageError
+from campanile.errors import CampanileError, Problem, UsageError
 
 if TYPE_CHECKING:
     from campanile.spec.project import Project
@@ -26,7 +26,7 @@ def project_options(command: _Command) -> _Command:
     command = click.option(
         "--home",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of the stores; default is the project's own.",
+        help="Folder of the stores, relative to the current folder; default is home in campanile.yaml.",
     )(command)
     return click.option(
         "--project",
@@ -49,6 +49,14 @@ def open_project(root: Path, home: Path | None) -> Project:
     return load_project(root.resolve(), home=home.resolve() if home else None)
 
 
+def needs_store(path: Path, project: Project, cure: str) -> None:
+    """Nothing; CampanileError when there is no such store, so that a command that only reads makes none."""
+    if not path.exists():
+        raise CampanileError(
+            f"{project.home} has no {path.name}", f"{cure}, or name the folder of the stores with --home"
+        )
+
+
 def moment(text: str | None, project: Project) -> datetime:
     """The moment in UTC that an option says, local to the shop; now when it says nothing."""
     if text is None:
@@ -68,6 +76,11 @@ def past_moment(text: str | None, project: Project) -> datetime:
             "leave --now out, or give a moment in the past",
         )
     return found
+
+
+def problem_rows(problems: Iterable[Problem]) -> list[dict[str, str | int]]:
+    """Problems as plain JSON values."""
+    return [{"file": each.file, "line": each.line, "what": each.what, "cure": each.cure} for each in problems]
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -14,10 +14,22 @@ from campanile.cli.options import json_option, open_project, print_json, project
 @click.command("rehearse")
 @click.argument("campaign")
 @project_options
-@click.option("--customers", default=50_000, show_default=True, help="How many customers the made-up shop has.")
-@click.option("--seed", default=1, show_default=True, help="The same seed gives the same figures.")
 @click.option(
-    "--lift", default=3.0, show_default=True, help="Points that a received message adds to the purchase rate."
+    "--customers",
+    type=click.IntRange(min=1_000),
+    default=50_000,
+    show_default=True,
+    help="How many customers the made-up shop has.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed gives the same figures."
+)
+@click.option(
+    "--lift",
+    type=click.FloatRange(-100, 100),
+    default=3.0,
+    show_default=True,
+    help="Points that a received message adds to the purchase rate.",
 )
 @json_option
 def rehearse_command(

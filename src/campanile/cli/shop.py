@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from campanile.cli.options import json_option, moment, open_project, print_json, progress, project_options
+from campanile.errors import UsageError, did_you_mean
 
 
 @click.command("import")
@@ -22,6 +23,9 @@ def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_js
     """
     project = open_project(root, home)
     folder = Path(tables[0]) if len(tables) == 1 and Path(tables[0]).is_dir() else None
+    for table in () if folder else tables:
+        if table not in (mapped := project.settings.imports):
+            raise UsageError(f'campanile.yaml maps no table "{table}"', did_you_mean(table, mapped))
     from campanile.customers.database import CustomerDatabase
     from campanile.customers.importing import import_folder, import_tables
 

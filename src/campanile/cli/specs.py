@@ -6,31 +6,28 @@ from pathlib import Path
 
 import click
 
-from campanile.cli.options import json_option, print_json, project_options
+from campanile.cli.options import json_option, print_json, problem_rows, project_options
 from campanile.errors import ProblemsError
 
 
 @click.command("check")
 @project_options
 @json_option
-def check_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
+def check_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa: ARG001, FBT001 - the options of every command
     """Check every campaign, experiment, segment and template; print all problems at once."""
     from campanile.messages.templates import check_templates
-    from campanile.spec.project import load_project
+    from campanile.spec.check import check_project
 
-    names: list[str] = []
-    try:
-        project = load_project(root.resolve(), home=home)
-        names, problems = sorted(project.campaigns), tuple(check_templates(project))
-    except ProblemsError as error:
-        problems = error.problems
+    folder = root.resolve()
+    parts = check_project(folder)
+    problems = sorted({*parts.problems, *check_templates(folder, parts.campaigns.values(), parts.shop)})
     if as_json:
-        rows = [{"file": p.file, "line": p.line, "what": p.what, "cure": p.cure} for p in problems]
-        print_json({"contract": 1, "problems": rows})
+        print_json({"contract": 1, "problems": problem_rows(problems)})
     elif problems:
         raise ProblemsError(problems)
     else:
-        click.echo(f"{len(names)} campaign(s) without a problem: {', '.join(names) or 'none yet'}")
+        names = ", ".join(sorted(parts.campaigns)) or "none yet"
+        click.echo(f"{len(parts.campaigns)} campaign(s) without a problem: {names}")
     if problems:
         raise SystemExit(ProblemsError.exit_code)
 
@@ -38,14 +35,15 @@ def check_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa
 @click.command("schema")
 @click.argument("kind", required=False, metavar="[campaign|experiment|project|segments]")
 @click.option("--write", is_flag=True, help="Write the schema files and the reference pages of this checkout.")
-def schema_command(kind: str | None, write: bool) -> None:  # noqa: FBT001
+@json_option
+def schema_command(kind: str | None, write: bool, as_json: bool) -> None:  # noqa: FBT001
     """Print the JSON Schema of one kind of file, or write all of them."""
     from campanile.errors import UsageError, did_you_mean
     from campanile.spec.schema import json_schemas, write_reference, write_schemas
 
     if write:
-        for path in (*write_schemas(), *write_reference(Path("docs/reference"))):
-            click.echo(path)
+        paths = [str(path) for path in (*write_schemas(), *write_reference(Path("docs/reference")))]
+        print_json({"contract": 1, "files": paths}) if as_json else click.echo("\n".join(paths))
         return
     schemas = json_schemas()
     if kind not in schemas:

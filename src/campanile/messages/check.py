@@ -29,6 +29,7 @@ class RenderCheck:
         clipped: Mails that Gmail would cut off.
         failed: How many could not be rendered.
         failures: The first of them as (customer id, sentence).
+        cures: What mends them, each once.
         by_arm: Messages and their SMS parts by arm: arms may have different texts, and pay for their own.
     """
 
@@ -39,6 +40,7 @@ class RenderCheck:
     clipped: int
     failed: int
     failures: tuple[tuple[str, str], ...]
+    cures: tuple[str, ...] = ()
     by_arm: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def raise_for_failures(self) -> None:
@@ -46,9 +48,9 @@ class RenderCheck:
         if self.failed:
             named = "\n".join(f"  {sentence}" for _, sentence in self.failures)
             more = f"\n  and {self.failed - len(self.failures)} more" if self.failed > len(self.failures) else ""
+            cures = " or ".join(filter(None, [", ".join(self.cures), "leave these customers out of the target"]))
             raise CampanileError(
-                f"{self.failed} of {self.messages + self.failed} messages cannot be written:\n{named}{more}\n"
-                'give missing values a default in the template, as in {{ name|default("friend") }}, or leave these out'
+                f"{self.failed} of {self.messages + self.failed} messages cannot be written:\n{named}{more}\n{cures}"
             )
 
 
@@ -61,13 +63,15 @@ def check_all(render: Callable[[PlannedMessage], Message], messages: Iterable[Pl
     by_arm: defaultdict[str, Counter[int]] = defaultdict(Counter)
     largest = clipped = failed = 0
     failures: list[tuple[str, str]] = []
+    cures: dict[str, None] = {}
     for planned in messages:
         try:
             message = render(planned)
         except RenderError as error:
             failed += 1
             if len(failures) < NAMED:
-                failures.append((error.customer_id, str(error)))
+                failures.append((error.customer_id, error.what))
+                cures |= {error.cure: None} if error.cure else {}
             if error.fault or (failed >= _HOPELESS and not by_arm):
                 raise
             continue
@@ -77,7 +81,15 @@ def check_all(render: Callable[[PlannedMessage], Message], messages: Iterable[Pl
     parts = sum(by_arm.values(), Counter[int]())
     each = {arm: (counted.total(), _paid(counted)) for arm, counted in sorted(by_arm.items())}
     return RenderCheck(
-        parts.total(), _spread(parts), _paid(parts), largest, clipped, failed, tuple(failures), by_arm=each
+        parts.total(),
+        _spread(parts),
+        _paid(parts),
+        largest,
+        clipped,
+        failed,
+        tuple(failures),
+        tuple(cures),
+        by_arm=each,
     )
 
 

@@ -10,6 +10,7 @@ from jinja2 import meta, nodes
 from campanile.errors import did_you_mean
 from campanile.messages.compose import Report, Source
 from campanile.messages.environment import MessageEnvironment
+from campanile.spec.references import FIELDS_LISTED
 
 #: Everything beside the customer's own fields that a template may read.
 OFFER_NAMES = frozenset({
@@ -72,7 +73,8 @@ def check_names(read: Collection[Use], known: Collection[str] | None, source: So
         if below:
             report(*source.place(use.line), f'"{use.path}" is several values', f"choose one: {', '.join(below[:8])}")
         else:
-            report(*source.place(use.line), f'no customer field or word "{use.path}"', did_you_mean(use.path, every))
+            cure = did_you_mean(use.path, every) or FIELDS_LISTED
+            report(*source.place(use.line), f'no customer field or word "{use.path}"', cure)
 
 
 class _Counter:

@@ -5,7 +5,7 @@ A mail is three files, `winback.subject.j2`, `winback.html.j2` and `winback.txt.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -26,7 +26,9 @@ from campanile.messages.names import Use, check_names, check_words, customer_fie
 from campanile.spec.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
+    from campanile.spec.campaign import CampaignSpec
     from campanile.spec.project import Project
+    from campanile.spec.shop_tables import ShopTables
 
 FOLDER = "templates"
 #: Parts of a message by medium: what the file name ends with.
@@ -44,11 +46,11 @@ class RenderError(CampanileError):
         fault: Whether the template itself is wrong, whoever the recipient is.
     """
 
-    def __init__(self, place: str, customer_id: str, reason: str, *, fault: bool = False) -> None:
+    def __init__(self, place: str, customer_id: str, reason: str, cure: str = "", *, fault: bool = False) -> None:
         self.customer_id = customer_id
         self.reason = f"{place}: {reason}"
         self.fault = fault
-        super().__init__(self.reason if fault else f"{place}: customer {customer_id} {reason}")
+        super().__init__(self.reason if fault else f"{place}: customer {customer_id} {reason}", cure)
 
 
 @cache
@@ -79,7 +81,7 @@ class Part:
         file, line = self._place(error.__traceback__)
         place = f"{file}:{line}" if line else file
         if isinstance(error, NoValue):
-            return RenderError(place, customer_id, f"has {error.message}")
+            return RenderError(place, customer_id, f"has {error.message}", _default_for(error.message or ""))
         if isinstance(error, BadValue):
             return RenderError(place, customer_id, f"cannot be written to: {error}")
         if isinstance(error, SecurityError | UndefinedError):
@@ -222,16 +224,49 @@ def known_fields(project: Project, columns: Collection[str] = ()) -> frozenset[s
     return frozenset({*load_vocabulary().fields, *(imported.columns if imported else ()), *columns})
 
 
-def check_templates(project: Project) -> tuple[Problem, ...]:
-    """Every problem of every template that a campaign of the project uses."""
+def check_templates(
+    root: Path, campaigns: Iterable[CampaignSpec], shop: ShopTables | None = None
+) -> tuple[Problem, ...]:
+    """Every problem of every template that these campaigns of the project in `root` use.
+
+    A message without all of its files is a problem of the campaign that names it, and left out here. With `shop`,
+    fields that it has no data for are problems.
+    """
     problems: set[Problem] = set()
-    known = known_fields(project)
-    for spec in project.campaigns.values():
+    known = load_vocabulary().fields
+    for spec in campaigns:
+        named = {spec.message_for(arm) for arm in ("", *spec.arms)}
+        whole = {name for name in named if _is_whole(root, name, spec.channel.use)}
         try:
-            load_each(project.root, {spec.message_for(arm) for arm in ("", *spec.arms)}, spec.channel.use, known=known)
+            loaded = load_each(root, whole, spec.channel.use, known=known)
         except ProblemsError as error:
             problems.update(error.problems)
+            continue
+        problems.update(_lacking(loaded.values(), known, shop) if shop else ())
     return tuple(sorted(problems))
+
+
+def _lacking(loaded: Iterable[MessageTemplates], known: Collection[str], shop: ShopTables) -> Iterator[Problem]:
+    """What the templates read that the shop has no data for."""
+    for part in (part for templates in loaded for part in templates.parts.values()):
+        for use in part.reads:
+            for field in customer_fields([use], known):
+                if lack := shop.lacks_field(field):
+                    yield Problem(*part.source.place(use.line), *lack)
+
+
+def _is_whole(root: Path, name: str, medium: str) -> bool:
+    return all((root / FOLDER / f"{name}.{part}.j2").is_file() for part in _parts_of(medium))
+
+
+def _default_for(message: str) -> str:
+    """The cure for a value that some customers do not have.
+
+    >>> _default_for("no value for employees")
+    'write {{ employees or "…" }}'
+    """
+    field = message.removeprefix("no value for ") if message.startswith("no value for ") else "…"
+    return f'write {{{{ {field} or "…" }}}}'
 
 
 def _parts_of(medium: str) -> tuple[str, ...]:

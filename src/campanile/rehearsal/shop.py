@@ -313,4 +313,6 @@ def _dates(moments: np.ndarray) -> np.ndarray:
 
 
 def _times(moments: np.ndarray) -> np.ndarray:
+    if not len(moments):  # numpy replaces nothing in nothing only with an error
+        return np.empty(0, dtype=str)
     return np.char.replace(np.datetime_as_string(moments.astype("datetime64[s]"), unit="s"), "T", " ")

@@ -7,7 +7,7 @@ from datetime import time
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import Field, PlainValidator, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from campanile.clock import Duration
@@ -139,14 +139,13 @@ class CampaignSpec(Spec):
     experiment: Text = Field("", description="`none` for a campaign that measures nothing; it then needs `why`.")
     why: Text = Field("", description="Why the campaign runs without an experiment.")
 
-    @model_validator(mode="after")
-    def _experiment_or_reason(self) -> CampaignSpec:
-        if self.experiment not in {"", "none"}:
+    @field_validator("experiment")
+    @classmethod
+    def _none_or_nothing(cls, experiment: str) -> str:
+        if experiment not in {"", "none"}:
             cure = "remove the key: the experiment is the file of the same name in experiments/"
-            raise Unreadable(f"experiment: {self.experiment} is not known, only none", cure)
-        if self.experiment == "none" and not self.why:
-            raise Unreadable("experiment: none needs a reason", "add why: and one sentence")
-        return self
+            raise Unreadable(f"experiment: {experiment} is not known, only none", cure)
+        return experiment
 
     @property
     def measured(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,9 +22,10 @@ from campanile.spec.fields import Unreadable, name, shown
 from campanile.spec.grammar import Names, parse_target
 from campanile.spec.loader import FileReport, Path_, load_document
 from campanile.spec.named import KEYS, Named, read_named
-from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, check_imports
+from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, check_imports, keys
 from campanile.spec.sentences import report_errors
 from campanile.spec.settings import ProjectSettings
+from campanile.spec.shop_tables import ShopTables, shop_tables
 from campanile.spec.vocabulary import Vocabulary, load_vocabulary
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -36,39 +37,126 @@ _SECRET_KEYS = frozenset({"password", "passwd", "api_key", "apikey", "auth_token
 
 @dataclass(frozen=True)
 class Parts:
-    """The parsed files of a project without problems."""
+    """What of a project could be read, and what is wrong with the rest."""
 
-    settings: ProjectSettings
+    settings: ProjectSettings | None
     campaigns: Mapping[str, CampaignSpec]
     experiments: Mapping[str, ExperimentSpec]
     segments: Mapping[str, Segment]
     metrics: Mapping[str, Metric]
+    #: Of campanile.yaml and segments.yaml: with one of these, nothing of the project works.
+    shop_problems: tuple[Problem, ...]
+    #: Of campaigns/NAME.yaml and experiments/NAME.yaml by NAME: they are nobody else's business.
+    broken: Mapping[str, tuple[Problem, ...]]
+    #: What the mapping imports; None when it cannot be known.
+    shop: ShopTables | None = None
+    #: What the files name that the shop has no data for.
+    lacking: tuple[Problem, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every problem of every file, in order of file and line."""
+        found = (self.shop_problems, self.lacking, *self.broken.values())
+        return tuple(sorted({problem for problems in found for problem in problems}))
 
 
-def check_project(root: Path) -> tuple[Parts | None, tuple[Problem, ...]]:
-    """The parsed files (None when there are problems), and every problem in order of file and line."""
-    vocabulary = load_vocabulary()
-    settings_file = read_file(root, root / "campanile.yaml")
-    segments_file = read_file(root, root / "segments.yaml", required=False)
-    campaign_files = _read_folder(root, "campaigns")
-    experiment_files = _read_folder(root, "experiments")
+@dataclass(frozen=True)
+class _Files:
+    """The files of a project with their reports."""
 
-    settings = validate(settings_file, ProjectSettings)
-    check_channels(settings_file)
-    check_imports(settings_file, vocabulary)
-    named = _named(segments_file, vocabulary)
-    campaigns = {key: _campaign(file, vocabulary, named.names) for key, file in campaign_files.items()}
-    experiments = {key: validate(file, ExperimentSpec, campaign=key) for key, file in experiment_files.items()}
-    for key, file in campaign_files.items():
-        check_campaign(file, root=root, settings=settings_file, experiment=experiment_files.get(key))
-    for file in experiment_files.values():
-        check_experiment(file, campaigns=campaign_files, vocabulary=vocabulary)
+    settings: SpecFile
+    segments: SpecFile
+    campaigns: Mapping[str, SpecFile]
+    experiments: Mapping[str, SpecFile]
 
-    files = [settings_file, segments_file, *campaign_files.values(), *experiment_files.values()]
-    problems = sorted(problem for file in files for problem in file.report.problems)
-    if problems or settings is None:
-        return None, tuple(problems)
-    return Parts(settings, _known(campaigns), _known(experiments), named.segments, named.metrics), ()
+    @property
+    def all(self) -> tuple[SpecFile, ...]:
+        return (self.settings, self.segments, *self.campaigns.values(), *self.experiments.values())
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return load_vocabulary().without_values(keys(self.settings.data, "import", "customers", "columns"))
+
+    @property
+    def shop(self) -> ShopTables | None:
+        mapped = keys(self.settings.data, "import")
+        return shop_tables({table: keys(self.settings.data, "import", table, "columns") for table in mapped})
+
+
+def read_project(root: Path) -> Parts:
+    """What of the project's files could be read, and every problem of what stands in them."""
+    return _parts(_read_files(root), root)
+
+
+def check_project(root: Path) -> Parts:
+    """The same, and what the files name that the shop has no data for, as far as its mapping tells."""
+    files = _read_files(root)
+    parts = _parts(files, root)
+    return replace(parts, shop=files.shop, lacking=_lacking(files, files.shop) if files.shop else ())
+
+
+def _read_files(root: Path) -> _Files:
+    return _Files(
+        read_file(root, root / "campanile.yaml"),
+        read_file(root, root / "segments.yaml", required=False),
+        _read_folder(root, "campaigns"),
+        _read_folder(root, "experiments"),
+    )
+
+
+def _parts(files: _Files, root: Path) -> Parts:
+    vocabulary = files.vocabulary
+    settings = validate(files.settings, ProjectSettings)
+    named = _named(files.segments, vocabulary)
+    campaigns = {key: _campaign(file, vocabulary, named.names) for key, file in files.campaigns.items()}
+    experiments = {key: validate(file, ExperimentSpec, campaign=key) for key, file in files.experiments.items()}
+    _check_references(files, root, vocabulary)
+    return Parts(
+        settings,
+        _known(campaigns),
+        _known(experiments),
+        named.segments,
+        named.metrics,
+        _problems(files.settings, files.segments),
+        _broken(files),
+    )
+
+
+def _lacking(files: _Files, shop: ShopTables) -> tuple[Problem, ...]:
+    """What is reported when conditions and strata are read once more, with what the shop has; nothing said before."""
+    before = set(_problems(*files.all))
+    vocabulary = replace(files.vocabulary, shop=shop)
+    named = read_named(files.segments.data, files.segments.report, vocabulary)
+    for file in files.campaigns.values():
+        if "target" in file.data:
+            data, report = file.data["target"], file.report
+            parse_target(data, vocabulary=vocabulary, names=named.names, report=report, at=("target",))
+    for file in files.experiments.values():
+        check_experiment(file, campaigns=files.campaigns, vocabulary=vocabulary)
+    return tuple(sorted(set(_problems(*files.all)) - before))
+
+
+def _check_references(files: _Files, root: Path, vocabulary: Vocabulary) -> None:
+    check_channels(files.settings)
+    check_imports(files.settings, vocabulary)
+    for key, file in files.campaigns.items():
+        check_campaign(file, root=root, settings=files.settings, experiment=files.experiments.get(key))
+    for file in files.experiments.values():
+        check_experiment(file, campaigns=files.campaigns, vocabulary=vocabulary)
+
+
+def _broken(files: _Files) -> dict[str, tuple[Problem, ...]]:
+    """The problems of each campaign with its experiment; those that have none are left out."""
+    both = [files.campaigns, files.experiments]
+    found = {
+        key: _problems(*(group[key] for group in both if key in group))
+        for key in sorted({*files.campaigns, *files.experiments})
+    }
+    return {key: problems for key, problems in found.items() if problems}
+
+
+def _problems(*files: SpecFile) -> tuple[Problem, ...]:
+    return tuple(sorted(problem for file in files for problem in file.report.problems))
 
 
 def _known(found: Mapping[str, Model | None]) -> dict[str, Model]:
@@ -78,7 +166,9 @@ def _known(found: Mapping[str, Model | None]) -> dict[str, Model]:
 def read_file(root: Path, path: Path, *, required: bool = True) -> SpecFile:
     """One file with its keys and values; every problem of reading it is in its report."""
     report = FileReport(path.relative_to(root).as_posix())
-    if not required and not path.exists():
+    if not path.exists():
+        if required:
+            report.at_line(0, f"no such file in {root}", "name the folder that holds it with --project")
         return SpecFile(path.stem, {}, report)
     document = load_document(path, root, report)
     if document is None:

@@ -39,6 +39,11 @@ METRICS: Mapping[str, MetricKind] = {
     "profit_per_customer": "money",
 }
 
+_MEASURED_IN: Mapping[MetricKind, str] = {"count": "a number of orders", "money": "an amount of money"}
+
+#: Fields whose values make the strata of a split; more make strata of a handful of customers.
+MOST_STRATIFIED = 3
+
 #: What must not get worse.
 GUARDS = ("return_rate", "opt_out_rate", "complaint_rate")
 
@@ -131,11 +136,19 @@ def metric_name(value: object) -> str:
     return choice(value, METRICS, "metric")
 
 
-def _figure(value: object) -> Decimal:
-    """A rate as `3%` or an amount as `12.50`; which of the two fits is checked with the metric."""
+def _figure(value: object, info: ValidationInfo) -> Decimal:
+    """A rate as `3%`, or an amount or a number of orders as `12.50`: what the metric is measured in."""
+    metric = info.data.get("metric")
+    kind = METRICS.get(metric) if metric else None
     if isinstance(value, Decimal | int) and not isinstance(value, bool) and value >= 0:
+        if kind == "rate" and value >= 1:
+            raise Unreadable(f"{metric} is a rate, its {info.field_name} cannot be {value}", f"write {value}%")
         return Decimal(value)
-    return share(value)
+    found = share(value)
+    if kind is not None and kind != "rate":
+        what = f"{metric} is {_MEASURED_IN[kind]} per customer, its {info.field_name} cannot be {value}"
+        raise Unreadable(what, "write a number without %, as in 12.50")
+    return found
 
 
 def _significance(value: object) -> Decimal:
@@ -201,13 +214,13 @@ class Primary(Spec):
     expect: Figure | None = Field(None, description="What the treatment is expected to show.")
 
     @model_validator(mode="after")
-    def _figures_fit_metric(self) -> Primary:
-        for key, figure in (("baseline", self.baseline), ("expect", self.expect)):
-            if figure is not None and METRICS[self.metric] == "rate" and figure >= 1:
-                raise Unreadable(f"{self.metric} is a rate, its {key} cannot be {figure}", f"write {figure}%")
-        if self.baseline is not None and self.baseline == self.expect:
+    def _expects_more(self) -> Primary:
+        if self.baseline is None or self.expect is None or self.expect > self.baseline:
+            return self
+        if self.baseline == self.expect:
             raise Unreadable("baseline and expect are the same", "expect what the campaign is meant to reach")
-        return self
+        cure = "baseline is what control shows, expect what the treatment shows: write the larger one there"
+        raise Unreadable(f"{self.metric} is expected to fall, and the campaign to harm", cure)
 
 
 class Decision(Spec):
@@ -250,6 +263,15 @@ class ExperimentSpec(Spec):
         if empty:
             raise Unreadable(f'the share of arm "{empty[0]}" is 0%', "give it a share above 0%, or remove it")
         return split
+
+    @field_validator("stratify")
+    @classmethod
+    def _few(cls, fields: tuple[str, ...]) -> tuple[str, ...]:
+        if len(fields) > MOST_STRATIFIED:
+            raise Unreadable(
+                f"stratify names {len(fields)} fields, it takes {MOST_STRATIFIED}", "keep the strongest ones"
+            )
+        return fields
 
     @field_validator("compare")
     @classmethod

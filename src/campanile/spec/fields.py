@@ -223,7 +223,7 @@ def duration(value: object) -> Duration:
         cure = f"write {words}d for days" if words.isdecimal() else "write a number and h, d, w, m or y, as in 30d"
         raise Unreadable(f"wants a length of time, got {shown(value)}", cure) from error
     if length == Duration():
-        raise Unreadable("wants a length of time above zero, got " + shown(value))
+        raise Unreadable("wants a length of time above zero, got " + shown(value), "write 1d, or a longer one")
     return length
 
 

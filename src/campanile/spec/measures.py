@@ -66,7 +66,7 @@ def parse_measure(text: str, event_name: str, event: EventType) -> Measure:
 def _field_type(word: str, kind: _Kind, field: str, event_name: str, event: EventType) -> FieldType:
     type_ = event.type_of(field)
     if type_ is None:
-        raise Unreadable(f'"{event_name}" has no field "{field}"', did_you_mean(field, event.names))
+        raise Unreadable(f'"{event_name}" has no field "{field}"', event.cure_for(field))
     if kind.numbers_only and not type_.is_number:
         raise Unreadable(f"{word} needs a number, {field} is {type_}", "name a field that holds numbers")
     if type_ is FieldType.LIST:

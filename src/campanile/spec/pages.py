@@ -187,6 +187,8 @@ def conditions_page(meaning: str, vocabulary: Vocabulary) -> str:
                 + ".",
                 "## Metrics\n\n" + _METRICS,
                 "## Customer fields\n\n" + table(("type", "fields"), _by_type(vocabulary.fields)),
+                "Campanile computes these itself, so other values are an error, unless the shop imports the field:\n\n"
+                + table(("field", "values"), _held(vocabulary)),
                 "## Events\n\n" + table(("event", "fields"), _events(vocabulary)),
             ]
         )
@@ -203,6 +205,10 @@ def _by_type(fields: Mapping[str, FieldType]) -> list[tuple[str, str]]:
     """The names of fields by what they hold."""
     named = {type_: [f"`{name}`" for name, held in fields.items() if held is type_] for type_ in FieldType}
     return [(_TYPES[type_], ", ".join(names)) for type_, names in named.items() if names]
+
+
+def _held(vocabulary: Vocabulary) -> list[tuple[str, str]]:
+    return [(f"`{name}`", ", ".join(f"`{value}`" for value in held)) for name, held in vocabulary.values.items()]
 
 
 def _events(vocabulary: Vocabulary) -> list[tuple[str, str]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from campanile.errors import CampanileError, ProblemsError, UsageError, did_you_mean
+from campanile.errors import Problem, ProblemsError, UsageError, did_you_mean
 from campanile.money import Currency
 from campanile.spec.campaign import CampaignSpec
 from campanile.spec.conditions import Metric, Segment
@@ -26,13 +26,22 @@ class Project:
     segments: Mapping[str, Segment]
     metrics: Mapping[str, Metric]
     home: Path
+    #: Campaigns that cannot be used, and why; nothing else is the worse for it.
+    broken: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
 
     def campaign(self, name: str) -> CampaignSpec:
-        """The campaign of that name; CampanileError when there is none."""
+        """The campaign of that name.
+
+        Raises:
+            UsageError: There is none.
+            ProblemsError: Its files have problems; names all of them.
+        """
+        if name in self.broken:
+            raise ProblemsError(self.broken[name])
         found = self.campaigns.get(name)
         if found is None:
-            cure = did_you_mean(name, self.campaigns) or "look in campaigns/"
-            raise CampanileError(f'no campaign "{name}"', cure)
+            cure = did_you_mean(name, {*self.campaigns, *self.broken}) or "look in campaigns/"
+            raise UsageError(f'no campaign "{name}"', cure)
         return found
 
     def experiment(self, name: str) -> ExperimentSpec | None:
@@ -81,12 +90,26 @@ class Project:
 
 
 def load_project(root: Path, *, home: Path | None = None) -> Project:
-    """The project in this folder; ProblemsError with every problem of every file."""
-    from campanile.spec.check import check_project
+    """The project in this folder. A campaign that cannot be read is missing in it, and hinders no other.
+
+    Raises:
+        UsageError: There is no such folder.
+        ProblemsError: With every problem of campanile.yaml and segments.yaml.
+    """
+    from campanile.spec.check import read_project
 
     if not root.is_dir():
         raise UsageError(f"no folder {root}", "give the folder that holds campanile.yaml")
-    parts, problems = check_project(root)
-    if problems or parts is None:
-        raise ProblemsError(problems)
-    return Project(root=root, home=home or root / parts.settings.home, **vars(parts))
+    parts = read_project(root)
+    if parts.shop_problems or parts.settings is None:
+        raise ProblemsError(parts.shop_problems)
+    return Project(
+        root=root,
+        settings=parts.settings,
+        campaigns={name: spec for name, spec in parts.campaigns.items() if name not in parts.broken},
+        experiments={name: spec for name, spec in parts.experiments.items() if name not in parts.broken},
+        segments=parts.segments,
+        metrics=parts.metrics,
+        home=home or root / parts.settings.home,
+        broken=parts.broken,
+    )

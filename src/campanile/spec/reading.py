@@ -24,6 +24,7 @@ from campanile.spec.conditions import (
     Happened,
     InSegment,
     Is,
+    IsNot,
     Lifetime,
     Measure,
     Metric,
@@ -34,6 +35,8 @@ from campanile.spec.conditions import (
 )
 from campanile.spec.fields import Unreadable
 from campanile.spec.measures import MEASURES, parse_measure
+from campanile.spec.sentences import comma_cure
+from campanile.spec.shop_tables import Lack
 from campanile.spec.vocabulary import EventType, FieldType, Vocabulary
 
 Path_ = tuple[str | int, ...]
@@ -60,6 +63,11 @@ class Reader:
         """Reports a problem."""
         self.problems += 1
         self.report(at, what, cure)
+
+    def lack(self, at: Path_, found: Lack | None) -> None:
+        """Reports what the shop has no data for, if anything."""
+        if found is not None:
+            self.problem(at, *found)
 
     def read(self, parse: Callable[[], T], at: Path_) -> T | None:
         """What `parse` returns; None after reporting why it could not read."""
@@ -102,9 +110,31 @@ def _condition(reader: Reader, data: object, at: Path_) -> Condition | None:
 
 # --- fields ----------------------------------------------------------------------------------------------------------
 def _fields(reader: Reader, data: Node, at: Path_) -> Condition | None:
-    places = {name: (*at, name) for name in data}
+    places = {name: (*at, name) for name in data if not _rest_of_text(reader, str(name), data[name], (*at, name))}
     tests = [_test(reader, customer_field(reader, name, place), place, data[name]) for name, place in places.items()]
+    for test in _present(tests):
+        _possible(reader, test, places[test.field])
     return Fields(_present(tests))
+
+
+def _possible(reader: Reader, test: FieldTest, at: Path_) -> None:
+    """Reports values that the field never has, which would silently leave nobody."""
+    held = reader.vocabulary.values.get(test.field)
+    if held is None or not isinstance(test.comparison, Is | IsNot):
+        return
+    for value in test.comparison.values:
+        if value not in held:
+            words = f'"{value}"' if isinstance(value, str) else value
+            reader.problem(at, f"{test.field} cannot be {words}", did_you_mean(str(value), map(str, held)))
+
+
+def _rest_of_text(reader: Reader, name: str, value: object, at: Path_) -> bool:
+    """Whether this is no key but what stands behind a comma, which is then reported."""
+    known = (*reader.vocabulary.fields, *reader.metrics)
+    cure = "" if name in known else comma_cure(name, value, known)
+    if cure:
+        reader.problem(at, f'"{name}" is no field, and says nothing', cure)
+    return bool(cure)
 
 
 def customer_field(reader: Reader, name: object, at: Path_) -> FieldType | None:
@@ -114,6 +144,8 @@ def customer_field(reader: Reader, name: object, at: Path_) -> FieldType | None:
         known = (*reader.vocabulary.fields, *reader.metrics)
         cure = did_you_mean(str(name), known) or f"{_FIELDS_OR}{', '.join(CONDITION_FORMS)}"
         reader.problem(at, f'no field "{name}"', cure)
+    elif reader.vocabulary.shop and str(name) in reader.vocabulary.fields:
+        reader.lack(at, reader.vocabulary.shop.lacks_field(str(name)))
     return type_
 
 
@@ -152,8 +184,15 @@ def _did(reader: Reader, data: Node, at: Path_) -> Condition | None:
         reader.problem(place, f'"{key}" is a field of the customer, not a measure', "put it in a condition of its own")
         return None
     measure = reader.read(lambda: parse_measure(key, name, event), place)
+    _check_measured(reader, measure, name, place)
     test = _test(reader, measure.type, place, data[others[0]]) if measure else None
     return Happened(use, measure, test.comparison) if measure and test else None
+
+
+def _check_measured(reader: Reader, measure: Measure | None, event: str, at: Path_) -> None:
+    """Reports when the shop has no data for the field that is measured."""
+    if reader.vocabulary.shop and measure and measure.field:
+        reader.lack(at, reader.vocabulary.shop.lacks_column(event, measure.field))
 
 
 def _did_not(reader: Reader, data: Node, at: Path_) -> Condition | None:
@@ -171,6 +210,8 @@ def _event(reader: Reader, name: object, at: Path_) -> tuple[str, EventType | No
     if event is None:
         cure = did_you_mean(str(name), reader.vocabulary.events) or "an event is a table of the customer database"
         reader.problem(at, f'no event "{name}"', cure)
+    elif reader.vocabulary.shop:
+        reader.lack(at, reader.vocabulary.shop.lacks_event(str(name)))
     return str(name), event
 
 
@@ -217,7 +258,9 @@ def _event_test(reader: Reader, name: str, event: EventType, at: Path_, value: o
     field = str(at[-1])
     type_ = event.type_of(field)
     if type_ is None:
-        reader.problem(at, f'"{name}" has no field "{field}"', did_you_mean(field, event.names))
+        reader.problem(at, f'"{name}" has no field "{field}"', event.cure_for(field))
+    elif reader.vocabulary.shop:
+        reader.lack(at, reader.vocabulary.shop.lacks_column(name, field))
     test = _test(reader, type_, at, value)
     if test and isinstance(test.comparison, Extreme):
         reader.problem(at, f'"{value}" ranks customers, not events', "use it on a field or a measure")
@@ -298,4 +341,5 @@ def read_metric(reader: Reader, name: str, data: object, at: Path_) -> Metric | 
     if event is None:
         return None
     measure = reader.read(lambda: parse_measure(str(data["take"]), event_name, event), (*at, "take"))
+    _check_measured(reader, measure, event_name, (*at, "take"))
     return Metric(name, use, measure) if measure else None

@@ -28,6 +28,10 @@ OWN_COLUMNS: Mapping[str, Mapping[str, FieldType]] = {"order": {"state": FieldTy
 CONTACT_FIELDS = frozenset({"name", "email", "phone"})
 
 
+#: The cure for a field that nothing is like.
+FIELDS_LISTED = "docs/reference/segments.md lists all fields"
+
+
 @dataclass(frozen=True)
 class SpecFile:
     """One file: its name without .yaml, its data ({} when it has none to check further), its report."""
@@ -111,6 +115,8 @@ def _messages(data: Mapping[str, object]) -> Iterator[tuple[Path_, str]]:
 def _check_pair(campaign: SpecFile, experiment: SpecFile | None) -> None:
     path = f"experiments/{campaign.name}.yaml"
     unmeasured = part(campaign.data, "experiment") == "none"
+    if unmeasured and not part(campaign.data, "why"):
+        campaign.report(("experiment",), "experiment: none needs a reason", "add why: and one sentence")
     if experiment is None and not unmeasured:
         cure = "commit one, or write experiment: none and why: with the reason"
         campaign.report((), f"the campaign has no experiment {path}", cure)
@@ -153,12 +159,15 @@ def check_experiment(experiment: SpecFile, *, campaigns: Collection[str], vocabu
 
 
 def _check_stratum(experiment: SpecFile, field: str, at: Path_, vocabulary: Vocabulary) -> None:
-    if field not in vocabulary.fields:
-        experiment.report(at, f'no customer field "{field}"', did_you_mean(field, vocabulary.fields))
-    elif field in CONTACT_FIELDS:
+    if field in CONTACT_FIELDS or field == "customer_id":
         experiment.report(at, f"{field} tells who a customer is, an assignment must not", "name another field")
+    elif field not in vocabulary.fields:
+        cure = did_you_mean(field, vocabulary.fields) or FIELDS_LISTED
+        experiment.report(at, f'no customer field "{field}"', cure)
     elif vocabulary.fields[field] is FieldType.LIST:
         experiment.report(at, f"{field} holds several values for one customer", "name a field with one value")
+    elif vocabulary.shop and (lack := vocabulary.shop.lacks_field(field)):
+        experiment.report(at, *lack)
 
 
 def check_channels(settings: SpecFile) -> None:

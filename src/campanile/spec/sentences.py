@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -43,7 +44,8 @@ def explain(details: ErrorDetails, model: type[BaseModel], at: Path_) -> tuple[s
     if kind == "missing" and isinstance(at[-1], str):
         return f'missing key "{at[-1]}"', f"add {at[-1]}: {_first_lower(_meaning(model, at))}"
     if kind == "extra_forbidden":
-        return f'unknown key "{at[-1]}"', did_you_mean(str(at[-1]), _keys(_model_at(model, at[:-1])))
+        key, known = str(at[-1]), _keys(_model_at(model, at[:-1]))
+        return f'unknown key "{key}"', comma_cure(key, details["input"], known) or did_you_mean(key, known)
     if kind == "literal_error":
         words = re.findall(r"'([^']*)'", details["ctx"]["expected"])
         given = details["input"]
@@ -53,6 +55,21 @@ def explain(details: ErrorDetails, model: type[BaseModel], at: Path_) -> tuple[s
         return f"{_name(at)} wants {what}, got {shown(details['input'])}", cure
     pair = at[:-1] if kind == "missing" else at
     return f"{_name(pair)} wants two items", "write [a, b]"
+
+
+def comma_cure(key: str, value: object, known: Collection[str]) -> str:
+    """The cure for a key that is the rest of a text with a comma in it; "" when it looks like a key.
+
+    >>> comma_cure("3 points", None, ["stop"])
+    'a comma separates keys: write 0.3 with a point, or put the whole text in quotes'
+    >>> comma_cure("stopp", None, ["stop"])
+    ''
+    """
+    if value is not None or get_close_matches(key, list(known), n=1):
+        return ""
+    digits = re.match(r"\d+", key)
+    number = f"write 0.{digits[0]} with a point, or " if digits else ""
+    return f"a comma separates keys: {number}put the whole text in quotes"
 
 
 def _name(at: Path_) -> str:

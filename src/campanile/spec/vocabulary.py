@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from campanile.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from campanile.spec.shop_tables import ShopTables
 
 
 class FieldType(StrEnum):
@@ -53,6 +60,17 @@ class EventType:
         """The names of all its fields, clock fields included."""
         return frozenset(self.fields) | frozenset(CLOCK_FIELDS)
 
+    def cure_for(self, name: str) -> str:
+        """What to write instead of a field that this event does not have: the near one, else all of its own.
+
+        >>> EventType({"sku": FieldType.TEXT, "qty": FieldType.NUMBER}).cure_for("product")
+        'known: qty, sku, and day, hour, month, weekday'
+        """
+        near = did_you_mean(name, self.names)
+        if near.startswith("did you mean"):
+            return near
+        return f"known: {', '.join(sorted(self.fields))}, and {', '.join(sorted(CLOCK_FIELDS))}"
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -60,6 +78,14 @@ class Vocabulary:
 
     fields: Mapping[str, FieldType]
     events: Mapping[str, EventType]
+    #: Fields that the product computes and that can hold nothing else.
+    values: Mapping[str, tuple[str | Decimal, ...]] = field(default_factory=dict)
+    #: With it, names that this shop has no data for are problems.
+    shop: ShopTables | None = None
+
+    def without_values(self, imported: Collection[str]) -> Vocabulary:
+        """The same, but fields that a shop imports itself may hold the shop's own words."""
+        return replace(self, values={name: held for name, held in self.values.items() if name not in imported})
 
 
 @cache
@@ -73,7 +99,11 @@ def load_vocabulary() -> Vocabulary:
 
     data = yaml.safe_load((Path(__file__).parent / "vocabulary.yaml").read_text(encoding="utf-8"))
     events = {name: EventType(_types(event["fields"]), event.get("count_by")) for name, event in data["events"].items()}
-    return Vocabulary(_types(data["fields"]), events)
+    return Vocabulary(_types(data["fields"]), events, {name: _values(held) for name, held in data["values"].items()})
+
+
+def _values(held: Sequence[str | int]) -> tuple[str | Decimal, ...]:
+    return tuple(value if isinstance(value, str) else Decimal(value) for value in held)
 
 
 def _types(fields: Mapping[str, str]) -> dict[str, FieldType]:
