@@ -59,6 +59,33 @@ def test_a_ledger_of_a_newer_campanile(tmp_path: Path) -> None:
         Ledger.open(path)
 
 
+@pytest.mark.parametrize("left", ["nothing", "no bytes", "no tables"])
+def test_a_ledger_that_plans_were_made_with_is_not_made_anew(tmp_path: Path, left: str) -> None:
+    path, snapshot = tmp_path / "ledger.sqlite", tmp_path / "snapshots" / "winback" / f"{'0a' * 8}.parquet"
+    Ledger.open(path).close()
+    path.unlink()
+    if left != "nothing":
+        path.touch()
+    if left == "no tables":
+        with sqlite3.connect(path) as raw:
+            raw.execute("VACUUM")
+    before = path.stat().st_size if path.exists() else None
+    snapshot.parent.mkdir(parents=True)
+    snapshot.touch()
+    with pytest.raises(CampanileError, match="written to again; restore it from a backup"):
+        Ledger.open(path)
+    assert (path.stat().st_size if path.exists() else None) == before, "nothing was made in its place"
+    snapshot.parent.parent.rename(tmp_path / "old")
+    Ledger.open(path).close()
+
+
+def test_a_draft_that_a_killed_planning_left_locks_nobody_out(tmp_path: Path) -> None:
+    draft = tmp_path / "snapshots" / "winback" / "draft.parquet"
+    draft.parent.mkdir(parents=True)
+    draft.touch()
+    Ledger.open(tmp_path / "ledger.sqlite").close()
+
+
 def test_a_lock_held_by_another_process(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     with Ledger.open(path, patience=0.2) as ledger:

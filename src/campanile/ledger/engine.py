@@ -15,6 +15,9 @@ from campanile.ledger.faults import sentences
 #: Execution option of connections that only read.
 READING = "campanile_reading"
 
+#: Snapshots below their folder by the names that planning gives them; a draft is none.
+_SNAPSHOTS = f"*/{'[0-9a-f]' * 16}.parquet"
+
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -28,9 +31,12 @@ def connect(path: Path, patience: float) -> Engine:
     """An engine on the ledger file, made when absent; waits `patience` seconds for a lock.
 
     Raises:
-        CampanileError: The file is damaged, locked, unwritable, no ledger, or of a newer Campanile.
+        CampanileError: The file is damaged, locked, unwritable, no ledger, of a newer Campanile, or gone although
+            campaigns were planned with it.
     """
     with sentences(path):
+        if not _has_bytes(path):
+            _refuse_replacing(path)
         _create_private(path)
         # Parameters of a failing statement would carry addresses into the exception.
         engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": patience}, hide_parameters=True)
@@ -42,6 +48,24 @@ def connect(path: Path, patience: float) -> Engine:
             engine.dispose()
             raise
     return engine
+
+
+def _has_bytes(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _refuse_replacing(path: Path) -> None:
+    """CampanileError when a ledger must have been here: a new one would know nobody, and write to everybody again."""
+    if not any((path.parent / "snapshots").glob(_SNAPSHOTS)):
+        return
+    raise CampanileError(
+        f"the ledger {path} is {'empty' if path.exists() else 'gone'}, but campaigns were planned with it; with a new "
+        "one everybody would be written to again",
+        f"restore it from a backup; only to start afresh on purpose, move {path.parent / 'snapshots'} away",
+    )
 
 
 def _create_private(path: Path) -> None:
@@ -71,6 +95,7 @@ def _check_schema(engine: Engine, path: Path) -> None:
         names = set(inspect(connection).get_table_names())
         found = _version(connection) if "meta" in names else ""
     if not names:
+        _refuse_replacing(path)
         _create(engine)
     elif not found:
         raise CampanileError(f"{path} is a database, but no ledger of Campanile", "check ledger: in campanile.yaml")
