@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,36 @@ def test_a_draft_that_a_killed_planning_left_locks_nobody_out(tmp_path: Path) ->
     draft.parent.mkdir(parents=True)
     draft.touch()
     Ledger.open(tmp_path / "ledger.sqlite").close()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("UPDATE meta SET value = '0'", "does not say which Campanile made it; put a sound backup"),
+        ("UPDATE meta SET value = 'one'", "does not say which Campanile made it; put a sound backup"),
+        ("UPDATE meta SET value = '-1'", "does not say which Campanile made it; put a sound backup"),
+        ("ALTER TABLE message DROP COLUMN deferrals", "lacks message.deferrals; put a sound backup"),
+        ("DROP TABLE suppression", "lacks suppression.address, suppression.at"),
+        ("ALTER TABLE meta RENAME COLUMN value TO said", "no ledger of Campanile"),
+    ],
+)
+def test_a_ledger_that_is_not_whole(tmp_path: Path, change: str, words: str) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger.open(path).close()
+    with sqlite3.connect(path) as raw:
+        raw.execute(change)
+    with pytest.raises(CampanileError, match=words):
+        Ledger.open(path)
+
+
+@pytest.mark.parametrize("name", ["what?", "50%", "a#b", "a b&c=d", "%2e%2e", "?mode=memory"])
+def test_a_folder_with_marks_in_its_name_holds_its_own_ledger(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name / "ledger.sqlite"
+    with Ledger.open(path) as ledger:
+        register(ledger, several(2))
+    assert path.stat().st_size > 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [found.name for found in tmp_path.iterdir()] == [name]
 
 
 def test_a_lock_held_by_another_process(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, select
 
 from campanile.errors import CampanileError
 from campanile.ledger import tables
-from campanile.ledger.faults import sentences
+from campanile.ledger.faults import BROKEN_CURE, LedgerError, sentences
 
 #: Execution option of connections that only read.
 READING = "campanile_reading"
@@ -39,7 +39,9 @@ def connect(path: Path, patience: float) -> Engine:
             _refuse_replacing(path)
         _create_private(path)
         # Parameters of a failing statement would carry addresses into the exception.
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": patience}, hide_parameters=True)
+        # A URL made of parts takes ? and % in the path for what they are.
+        url = URL.create("sqlite", database=str(path))
+        engine = create_engine(url, connect_args={"timeout": patience}, hide_parameters=True)
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
         try:
@@ -93,14 +95,36 @@ def _begin(connection: Connection) -> None:
 def _check_schema(engine: Engine, path: Path) -> None:
     with engine.execution_options(**{READING: True}).begin() as connection:
         names = set(inspect(connection).get_table_names())
-        found = _version(connection) if "meta" in names else ""
+        missing = _missing(connection)
+        found = "" if {"meta.key", "meta.value"} & missing else _version(connection)
     if not names:
         _refuse_replacing(path)
         _create(engine)
     elif not found:
         raise CampanileError(f"{path} is a database, but no ledger of Campanile", "check ledger: in campanile.yaml")
-    elif int(found) > tables.SCHEMA:
+    else:
+        _check_version(path, found, missing)
+
+
+def _check_version(path: Path, found: str, missing: set[str]) -> None:
+    """CampanileError unless the ledger says our number of its tables, and they have every column of ours."""
+    number = int(found) if found.isascii() and found.isdigit() else -1
+    if number > tables.SCHEMA:
         raise CampanileError(f"the ledger {path} was made by a newer Campanile", "upgrade Campanile")
+    if 0 < number < tables.SCHEMA:
+        cure = "finish its campaigns with that one, or ask for a way to bring it up to date"
+        raise CampanileError(f"the ledger {path} was made by an older Campanile", cure)
+    if number != tables.SCHEMA or missing:
+        what = f"lacks {', '.join(sorted(missing))}" if missing else "does not say which Campanile made it"
+        raise LedgerError(f"the ledger {path} {what}", BROKEN_CURE)
+
+
+def _missing(connection: Connection) -> set[str]:
+    """Columns of our tables, as table.column, that the file does not have."""
+    query = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+    there = {tuple(row) for row in connection.exec_driver_sql(query)}
+    ours = {(table.name, column.name) for table in tables.metadata.tables.values() for column in table.columns}
+    return {".".join(pair) for pair in ours - there}
 
 
 def _version(connection: Connection) -> str:
