@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, in
 from campanile.errors import CampanileError
 from campanile.ledger import tables
 from campanile.ledger.faults import BROKEN_CURE, LedgerError, sentences
+from campanile.ledger.place import PLACE, place_of
 
 #: Execution option of connections that only read.
 READING = "campanile_reading"
@@ -99,7 +100,7 @@ def _check_schema(engine: Engine, path: Path) -> None:
         found = "" if {"meta.key", "meta.value"} & missing else _version(connection)
     if not names:
         _refuse_replacing(path)
-        _create(engine)
+        _create(engine, path)
     elif not found:
         raise CampanileError(f"{path} is a database, but no ledger of Campanile", "check ledger: in campanile.yaml")
     else:
@@ -131,9 +132,10 @@ def _version(connection: Connection) -> str:
     return connection.scalar(select(tables.meta.c.value).where(tables.meta.c.key == "schema")) or ""
 
 
-def _create(engine: Engine) -> None:
+def _create(engine: Engine, path: Path) -> None:
     with engine.begin() as connection:
         # Two processes may both have found the file empty; the second one waits here and finds it made.
         tables.metadata.create_all(connection)
         if not _version(connection):
-            connection.execute(insert(tables.meta).values(key="schema", value=str(tables.SCHEMA)))
+            facts = {"schema": str(tables.SCHEMA), PLACE: place_of(path)}
+            connection.execute(insert(tables.meta), [{"key": key, "value": value} for key, value in facts.items()])
