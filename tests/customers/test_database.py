@@ -194,7 +194,7 @@ def test_assignments_count_once_and_include_control(shop, opened, tmp_path):
     assert database.events("assigned", AS_OF).count().execute() == 0
 
 
-def test_imported_values_win_over_computed_ones(shop, opened):
+def test_imported_values_win_over_computed_ones_but_for_addresses_that_are_none(shop, opened):
     shop.write("people.csv", "Id,Stage,R,Ok,Mail\na,vip,,yes,broken\nb,,4,,b@mail.example\n")
     project, database = opened(
         "  customers: {file: people.csv, columns: "
@@ -204,7 +204,7 @@ def test_imported_values_win_over_computed_ones(shop, opened):
         database.customers(AS_OF)
     ensure_profile(project, database, AS_OF)
     first, second = database.customers(AS_OF).order_by("customer_id").to_pyarrow().to_pylist()
-    assert (first["stage"], first["rfm.r"], first["email_ok"]) == ("vip", None, True)
+    assert (first["stage"], first["rfm.r"], first["email_ok"]) == ("vip", None, False)
     assert (second["stage"], second["rfm.r"], second["email_ok"]) == ("prospect", 4, True)
     with pytest.raises(CampanileError, match=r"the profile is as of 2026-03-01T00:00:00\+00:00, not 2026-03-02"):
         database.customers(AS_OF + timedelta(days=1))

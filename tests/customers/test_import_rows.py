@@ -135,6 +135,14 @@ def test_only_the_owner_reads_rejects_and_customers(shop):
     assert found == {"customers.duckdb": 0o600, "customers.duckdb.wal": 0o600}
 
 
+def test_a_name_without_end_is_refused_and_the_rest_is_kept(shop):
+    mapping = "columns: {customer_id: Id, name: Name}"
+    report = shop.load_one("customers", mapping, f"Id,Name\n1,{'x' * 10_001}\n2,{'y' * 10_000}\n3,\n")
+    assert report.rejected == {"more than 10,000 characters in name": 1}
+    assert [row["customer_id"] for row in shop.rows("customers")] == ["2", "3"]
+    assert shop.rejects("customers") == ['data.csv,,1,"more than 10,000 characters in name",']
+
+
 def test_an_hour_ahead_is_no_future(shop):
     soon = (clock.now() + timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S")
     assert shop.load_one("order", ORDERS, f"{HEAD}1,a,{soon},1\n").kept == 1

@@ -56,6 +56,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     ASSIGNMENTS: {"customer_id": "string", "at": "timestamp", "campaign": "string", "wave": "string", "arm": "string"},
     SUPPRESSED: {"channel": "string", "address": "string"},
 }  # fmt: skip
+_EMAIL_OK = "email_ok"
 _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
 
 
@@ -129,7 +130,9 @@ class CustomerDatabase:
         return self.ibis.table(name)
 
     def customers(self, as_of: datetime) -> ir.Table:
-        """One row per customer: imported fields and the profile as of that moment; imported values win.
+        """One row per customer: imported fields and the profile as of that moment.
+
+        Imported values win, but for `email_ok`, in which the profile has both: what was imported, and what mail can do.
 
         Raises:
             CampanileError: No customers were imported, or the profile is of another moment.
@@ -246,6 +249,6 @@ class CustomerDatabase:
 
 
 def _override(customers: ir.Table, profile: ir.Table, column: str) -> ir.Value:
-    if column not in customers.columns:
+    if column not in customers.columns or column == _EMAIL_OK:
         return profile[column]
     return ibis.coalesce(customers[column], profile[column])

@@ -28,11 +28,15 @@ from campanile.customers.sources import TableImport, column_names
 from campanile.customers.tables import CONTACT_COLUMNS, columns_of
 from campanile.customers.zones import naive
 from campanile.spec.mapping import RowRule, Scalar
+from campanile.spec.vocabulary import FieldType
 
 #: What judged rows carry beside the columns of their table.
 SKIPPED = "__skipped"
 REASON = "__reason"
 VALUE = "__value"
+
+#: No field of a customer is longer; one that is would make that customer's messages too large, and stop the plan.
+_LONGEST = 10_000
 
 #: In the engine's dialect, which knows no look-around. What is written as a date is no telephone number.
 _ADDRESS = r"[^\s,;<>()]*[@＠][^\s,;<>()]*"
@@ -110,6 +114,10 @@ def _faults(job: TableImport, rows: ir.Table, cells: Cells, setting: Setting) ->
             yield from _time_faults(rows["at"], value, setting.now)
         elif column == "customer_id" or column in job.key:
             yield Fault(rows[column].isnull(), f"no {column}", value)
+    for column in job.columns:
+        if types[column] is FieldType.TEXT:
+            too_long = (rows[column].length() > _LONGEST).fill_null(engine.FALSE)
+            yield Fault(too_long, f"more than {_LONGEST:,} characters in {column}", ibis.null("string"))
     for name, rule in job.mapping.rows.items():
         if rule.operation in _COMPARISONS:
             text = cells.text(name)
