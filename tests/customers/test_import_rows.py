@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from campanile import clock
+from campanile.customers.database import CustomerDatabase
 
 ORDERS = "columns: {customer_id: Who, at: When, order_id: Order, amount: Paid}"
 HEAD = "Order,Who,When,Paid\n"
@@ -101,6 +104,43 @@ def test_contact_data_is_neither_in_rejects_nor_in_the_report(shop):
     report = shop.load_one("customers", mapping, "Id,Mail,Yes\n,ana@mail.example,yes\n2,bo@mail.example,perhaps\n")
     assert report.rejected == {"neither true nor false in email_consent": 1, "no customer_id": 1}
     assert "mail.example" not in "".join(shop.rejects("customers")) + "".join(report.lines())
+
+
+def test_contact_data_in_the_wrong_column_is_not_in_rejects_either(shop):
+    lines = [
+        "1,a,ana@mail.example,5", "2,a,2026-01-02,bo＠mail.example", "3,a,13800138000,5", "4,a,600 123 456,5",
+        "5,a,2026-13-02 10:30,5", "6,a,2026-01-02,ten", "7,a,+86 138-0013-8000,5",
+    ]  # fmt: skip
+    shop.load_one("order", ORDERS, HEAD + "\n".join(lines) + "\n")
+    shown = sorted(line.rpartition(",")[2] for line in shop.rejects("order"))
+    assert shown == ["2026-13-02 10:30", "[address]", "[address]", "[number]", "[number]", "[number]", "ten"]
+
+
+def test_only_the_owner_reads_rejects_and_customers(shop):
+    shop.load_one("order", ORDERS, HEAD + "1,a,2026-01-01,1\n2,b,2026-01-01,ten\n")
+    runs = shop.root / "runs"
+    assert stat.S_IMODE((runs / "rejects").stat().st_mode) == 0o700
+    for path in (runs / "rejects" / "order.csv", runs / "customers.duckdb"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    (runs / "customers.duckdb").chmod(0o644)
+    before = os.umask(0o022)
+    try:
+        with CustomerDatabase.open(shop.project()) as database:
+            database.note_profile(())
+            found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in runs.iterdir() if path.is_file()}
+        (runs / "open.txt").touch()
+        assert stat.S_IMODE((runs / "open.txt").stat().st_mode) == 0o644, "afterwards the process is as it was"
+    finally:
+        os.umask(before)
+    assert found == {"customers.duckdb": 0o600, "customers.duckdb.wal": 0o600}
+
+
+def test_a_name_without_end_is_refused_and_the_rest_is_kept(shop):
+    mapping = "columns: {customer_id: Id, name: Name}"
+    report = shop.load_one("customers", mapping, f"Id,Name\n1,{'x' * 10_001}\n2,{'y' * 10_000}\n3,\n")
+    assert report.rejected == {"more than 10,000 characters in name": 1}
+    assert [row["customer_id"] for row in shop.rows("customers")] == ["2", "3"]
+    assert shop.rejects("customers") == ['data.csv,,1,"more than 10,000 characters in name",']
 
 
 def test_an_hour_ahead_is_no_future(shop):

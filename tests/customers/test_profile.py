@@ -19,6 +19,7 @@ from campanile.customers.profile import refresh_profile
 from campanile.customers.profile_report import Rate, _table
 from campanile.customers.reach import contact_flags, gone
 from campanile.customers.stages import StageCuts, stage_cuts, stage_of
+from campanile.messages.mime import recipient
 from campanile.money import Currency
 from campanile.spec.settings import RfmSettings, StageSettings
 
@@ -220,10 +221,14 @@ def test_stage_cuts_are_the_settings_where_they_say_so(memory):
 
 
 ADDRESSES = {
-    "a@b.example": True, "first.last+tag@sub.mail.example": True, "用户@例子.公司": True, "x@y.co": True,
+    "a@b.example": True, "first.last+tag@sub.mail.example": True, "yonghu@例子.公司": True, "x@y.co": True,
     "unknown": False, "a@b": False, "a@@b.example": False, "a b@c.example": False, ".a@b.example": False,
     "a..b@c.example": False, "a@-b.example": False, "a@b.example.": False, "": False, None: False,
     "a@b.example, c@d.example": False, "<a@b.example>": False, "x" * 250 + "@b.example": False,
+    "用户@例子.公司": False, "josé@b.example": False, "a\u200b@b.example": False, "İ@b.example": False,
+    "a@b\u200b.example": False, "x" * 65 + "@b.example": False, "x" * 64 + "@b.example": True,
+    "a@b.123": False, "a@bücher.example": True, "a@" + "ü" * 40 + ".example": False, "a@xn--ü.example": False,
+    "a\u00a0@b.example": False, "a@b.example\n": False, "a@" + "b" * 64 + ".example": False, "a@\u037a.example": False,
 }  # fmt: skip
 PHONES = {
     "+8613800138000": True, "+44 20 7946 0958": True, "(020) 7946-0958": True, "138 0013 8000": True,
@@ -235,6 +240,31 @@ def test_addresses_and_numbers_that_are_well_written(memory):
     for column, flag, cases in (("email", "email_ok", ADDRESSES), ("phone", "phone_ok", PHONES)):
         table = ibis.memtable({column: list(cases)}, schema={column: "string"})
         assert memory.to_pyarrow(contact_flags(table)[flag].name("ok")).to_pylist() == list(cases.values())
+
+
+_LETTERS = st.sampled_from("aAzZ09-..@+_'üßİıſŉΩϊжё优选ガ한ไ\u200b\u0301\u037aªⅷ٣א\u00ad")
+_ADDRESSES = st.builds(
+    "{}@{}.{}".format, st.text("ab.+-é", max_size=8), st.text(_LETTERS), st.text(_LETTERS, min_size=2)
+)
+
+
+@given(st.lists(_ADDRESSES | st.emails(), min_size=1, max_size=40))
+def test_a_mail_can_be_written_to_every_address_that_is_well_written(addresses):
+    table = ibis.memtable(
+        {"email": addresses, "email_ok": [True] * len(addresses)}, schema={"email": "string", "email_ok": "boolean"}
+    )
+    found = ibis.duckdb.connect().to_pyarrow(contact_flags(table)["email_ok"].name("ok")).to_pylist()
+    for address, well_written in zip(addresses, found, strict=True):
+        if well_written:
+            assert recipient(address)
+
+
+def test_a_shop_cannot_vouch_for_an_address_that_no_mail_can_carry(memory):
+    flags = {"a@b.example": (None, True), "c@d.example": (False, False), "josé@b.example": (True, False)}
+    columns = {"email": list(flags), "email_ok": [said for said, _ in flags.values()]}
+    table = ibis.memtable(columns, schema={"email": "string", "email_ok": "boolean"})
+    found = memory.to_pyarrow(contact_flags(table)["email_ok"].name("ok")).to_pylist()
+    assert found == [ok for _, ok in flags.values()]
 
 
 def test_who_is_gone(memory):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,63 @@ def test_a_ledger_of_a_newer_campanile(tmp_path: Path) -> None:
         raw.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     with pytest.raises(CampanileError, match="newer Campanile; upgrade"):
         Ledger.open(path)
+
+
+@pytest.mark.parametrize("left", ["nothing", "no bytes", "no tables"])
+def test_a_ledger_that_plans_were_made_with_is_not_made_anew(tmp_path: Path, left: str) -> None:
+    path, snapshot = tmp_path / "ledger.sqlite", tmp_path / "snapshots" / "winback" / f"{'0a' * 8}.parquet"
+    Ledger.open(path).close()
+    path.unlink()
+    if left != "nothing":
+        path.touch()
+    if left == "no tables":
+        with sqlite3.connect(path) as raw:
+            raw.execute("VACUUM")
+    before = path.stat().st_size if path.exists() else None
+    snapshot.parent.mkdir(parents=True)
+    snapshot.touch()
+    with pytest.raises(CampanileError, match="written to again; restore it from a backup"):
+        Ledger.open(path)
+    assert (path.stat().st_size if path.exists() else None) == before, "nothing was made in its place"
+    snapshot.parent.parent.rename(tmp_path / "old")
+    Ledger.open(path).close()
+
+
+def test_a_draft_that_a_killed_planning_left_locks_nobody_out(tmp_path: Path) -> None:
+    draft = tmp_path / "snapshots" / "winback" / "draft.parquet"
+    draft.parent.mkdir(parents=True)
+    draft.touch()
+    Ledger.open(tmp_path / "ledger.sqlite").close()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("UPDATE meta SET value = '0'", "does not say which Campanile made it; put a sound backup"),
+        ("UPDATE meta SET value = 'one'", "does not say which Campanile made it; put a sound backup"),
+        ("UPDATE meta SET value = '-1'", "does not say which Campanile made it; put a sound backup"),
+        ("ALTER TABLE message DROP COLUMN deferrals", "lacks message.deferrals; put a sound backup"),
+        ("DROP TABLE suppression", "lacks suppression.address, suppression.at"),
+        ("ALTER TABLE meta RENAME COLUMN value TO said", "no ledger of Campanile"),
+    ],
+)
+def test_a_ledger_that_is_not_whole(tmp_path: Path, change: str, words: str) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger.open(path).close()
+    with sqlite3.connect(path) as raw:
+        raw.execute(change)
+    with pytest.raises(CampanileError, match=words):
+        Ledger.open(path)
+
+
+@pytest.mark.parametrize("name", ["what?", "50%", "a#b", "a b&c=d", "%2e%2e", "?mode=memory"])
+def test_a_folder_with_marks_in_its_name_holds_its_own_ledger(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name / "ledger.sqlite"
+    with Ledger.open(path) as ledger:
+        register(ledger, several(2))
+    assert path.stat().st_size > 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [found.name for found in tmp_path.iterdir()] == [name]
 
 
 def test_a_lock_held_by_another_process(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -260,7 +261,67 @@ class TestRefusals:
         assert account(project)["due"] == 3
 
 
+class TestCopies:
+    def test_a_copied_ledger_cannot_send_but_can_be_read(self, tmp_path: Path) -> None:
+        project = write_project(tmp_path / "shop")
+        write_plan(project, several(3))
+        shutil.copytree(tmp_path / "shop", tmp_path / "copy")
+        copy = load_project(tmp_path / "copy")
+        with pytest.raises(CampanileError, match="is a copy or was moved: it belongs to .*/shop/runs/ledger.sqlite"):
+            send(copy)
+        assert account(copy)["due"] == 3
+        assert run_campaign(copy, "winback", mode="dry-run", now=lambda: NOW).would is not None
+        assert send(project).status["accepted"] == 3
+        assert not copy.outbox_dir.exists()
+
+    def test_an_old_backup_in_the_same_place_cannot_send(self, project: Project) -> None:
+        write_plan(project, several(3))
+        backup = project.home / "backup"
+        shutil.copy(project.ledger_path, backup)
+        send(project)
+        project.ledger_path.rename(project.home / "broken")
+        backup.rename(project.ledger_path)
+        with pytest.raises(CampanileError, match="does not know what was sent since"):
+            send(project)
+
+    def test_a_person_may_say_that_it_was_moved(self, tmp_path: Path) -> None:
+        project = write_project(tmp_path / "shop")
+        write_plan(project, several(3))
+        (tmp_path / "shop").rename(tmp_path / "moved")
+        moved = load_project(tmp_path / "moved")
+        with pytest.raises(CampanileError, match="campanile run winback --mode send --moved-here"):
+            send(moved)
+        report = run_campaign(moved, "winback", mode="send", now=lambda: NOW, moved=True)
+        assert report.status["accepted"] == 3
+        assert not send(moved).stopped
+
+    def test_a_ledger_that_never_said_where_it_lies_says_it_at_the_first_send(self, tmp_path: Path) -> None:
+        project = write_project(tmp_path / "shop")
+        write_plan(project, [planned(1), planned(2, due_at=NOW + timedelta(hours=1))])
+        with Ledger.open(project.ledger_path) as ledger, ledger.writing() as connection:
+            connection.exec_driver_sql("DELETE FROM meta WHERE key = 'place'")
+        assert send(project).status["accepted"] == 1
+        shutil.copytree(tmp_path / "shop", tmp_path / "copy")
+        with pytest.raises(CampanileError, match="is a copy or was moved"):
+            send(load_project(tmp_path / "copy"), now=NOW + timedelta(hours=1))
+
+
 class TestTwoSenders:
+    def test_a_link_to_the_ledger_is_the_same_ledger(self, project: Project, tmp_path: Path) -> None:
+        write_plan(project, several(3))
+        (tmp_path / "other").mkdir()
+        link = tmp_path / "other" / "ledger.sqlite"
+        link.symlink_to(project.ledger_path)
+        said = pytest.raises(CampanileError, match="is already sending")
+        with sender_lock(project.ledger_path), said, sender_lock(link):
+            pass
+
+    def test_a_folder_in_the_way_of_the_lock_is_named(self, project: Project) -> None:
+        write_plan(project, several(3))
+        project.ledger_path.with_name("ledger.sqlite.sender").mkdir()
+        with pytest.raises(CampanileError, match=r"ledger\.sqlite\.sender cannot be opened \(Is a directory\)"):
+            send(project)
+
     def test_the_second_is_told_who_is_sending(self, project: Project) -> None:
         write_plan(project, several(3))
         with sender_lock(project.ledger_path):

@@ -15,6 +15,7 @@ from campanile.audience.aggregates import Aggregates, Events
 from campanile.audience.compare import surely
 from campanile.audience.compile import Verdict, customer_column
 from campanile.audience.frame import Frame
+from campanile.customers.reach import mailable
 from campanile.customers.zones import shop_day
 from campanile.errors import CampanileError, did_you_mean
 from campanile.ledger.addresses import LETTERS, NOT_DIGITS, PREFIX
@@ -57,7 +58,8 @@ def reach_text(medium: str) -> str:
     """
     reach = reach_of(medium)
     refusals = ", ".join(f"not {name}" for name in _REFUSALS)
-    return f"{reach.consent} and {reach.valid}, {reach.address} known, {refusals}"
+    usable = "well written" if medium == "email" else "known"
+    return f"{reach.consent} and {reach.valid}, {reach.address} {usable}, {refusals}"
 
 
 def reachable(medium: str, frame: Frame) -> Verdict:
@@ -69,7 +71,9 @@ def reachable(medium: str, frame: Frame) -> Verdict:
         allowed = [_flag(joined, name, frame) for name in required]
         refused = [~_flag(joined, name, frame) for name in _REFUSALS if name in joined.columns]
         address = cast(ir.StringValue, customer_column(joined, reach.address, FieldType.TEXT, frame))
-        return reduce(and_, [*allowed, *refused, surely(address.strip() != "")])
+        # A shop may say that an address works; when no mail can be written to it, it does not.
+        usable = mailable(address) if medium == "email" else address.strip() != ""
+        return reduce(and_, [*allowed, *refused, surely(usable)])
 
     return verdict
 

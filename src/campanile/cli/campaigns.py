@@ -90,9 +90,12 @@ def preview_command(campaign: str, root: Path, home: Path | None, count: int, as
     show_default=True,
     help="Whether anything is handed over.",
 )
+@click.option("--moved-here", is_flag=True, help="The ledger was moved here on purpose; no other one sends.")
 @click.option("--now", "at", help="Pretend that it is this moment, local to the shop. For rehearsals.")
 @json_option
-def run_command(campaign: str, root: Path, home: Path | None, mode: str, at: str | None, as_json: bool) -> None:
+def run_command(
+    campaign: str, root: Path, home: Path | None, mode: str, moved_here: bool, at: str | None, as_json: bool
+) -> None:
     """Send what is due of the frozen plan of CAMPAIGN; by default only show it.
 
     Ctrl-C and SIGTERM stop cleanly. Run again to go on: nobody is written to twice.
@@ -104,7 +107,7 @@ def run_command(campaign: str, root: Path, home: Path | None, mode: str, at: str
     pretended = moment(at, project)
     now = clock.now if at is None else lambda: pretended
     with progress("sending" if mode == "send" else "rendering", quiet=as_json) as tell:
-        report = run_campaign(project, campaign, mode=mode, now=now, progress=tell)
+        report = run_campaign(project, campaign, mode=mode, now=now, progress=tell, moved=moved_here)
     if as_json:
         print_json(report.to_json())
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -77,6 +78,7 @@ class CustomerDatabase:
         self._mapped = frozenset(mapped or ())
         self._all_orders = not (mapped and ORDER in mapped and mapped[ORDER].rows)
         self._own = (backend.current_catalog, PRODUCT)
+        self._cleanup = ExitStack()
 
     @classmethod
     def open(cls, project: Project, *, read_only: bool = False) -> CustomerDatabase:
@@ -90,9 +92,13 @@ class CustomerDatabase:
             raise CampanileError("there is no customer database yet", "run campanile import first")
         path.parent.mkdir(parents=True, exist_ok=True)
         mapped = project.settings.imports
-        database = cls(engine.connect(path, read_only=read_only), path, read_only=read_only, mapped=mapped)
-        if not read_only:
-            database._make_own_tables()
+        with ExitStack() as cleanup:
+            cleanup.enter_context(engine.PrivateFiles())
+            database = cls(engine.connect(path, read_only=read_only), path, read_only=read_only, mapped=mapped)
+            cleanup.callback(database.ibis.disconnect)
+            if not read_only:
+                database._make_own_tables()
+            database._cleanup = cleanup.pop_all()
         return database
 
     def __enter__(self) -> CustomerDatabase:
@@ -105,7 +111,7 @@ class CustomerDatabase:
 
     def close(self) -> None:
         """Closes the file, so that other processes may open it."""
-        self.ibis.disconnect()
+        self._cleanup.close()
 
     def needs_writing(self) -> None:
         """Raises CampanileError when the database is open for reading only."""

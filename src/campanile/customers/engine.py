@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,8 @@ def _trim(text):  # type: ignore[no-untyped-def] # ibis reads the signature abov
 def connect(path: Path, *, read_only: bool) -> Backend:
     """The open DuckDB file, with a memory limit, room to spill beside the file, and no downloads."""
     spill = path.with_name(f"{path.name}.spill-{os.getpid()}")
+    if not read_only and path.exists():
+        path.chmod(0o600)
     with engine_errors(path):
         backend = ibis.duckdb.connect(
             path,
@@ -71,6 +74,29 @@ def connect(path: Path, *, read_only: bool) -> Backend:
     if not read_only:
         _clear_spills(path, spill)
     return backend
+
+
+class PrivateFiles:
+    """While one is held, files that this process makes are its owner's alone.
+
+    The engine makes its file, its log and what it spills without asking us for their rights.
+    """
+
+    _lock = threading.Lock()
+    _held = 0
+    _before = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not PrivateFiles._held:
+                PrivateFiles._before = os.umask(0o077)
+            PrivateFiles._held += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            PrivateFiles._held -= 1
+            if not PrivateFiles._held:
+                os.umask(PrivateFiles._before)
 
 
 def _clear_spills(path: Path, own: Path) -> None:
@@ -206,8 +232,9 @@ def write_parquet(database: CustomerDatabase, relation: ir.Table, path: Path) ->
 
 
 def write_csv(backend: Backend, relation: ir.Table, path: Path) -> None:
-    """Writes a relation to a CSV file with a header, whole or not at all."""
+    """Writes a relation to a CSV file with a header, whole or not at all, that only its owner can read."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
     _write(lambda part: backend.to_csv(relation, part, header=True), path, path)
 
 
@@ -217,6 +244,7 @@ def _write(write: Any, path: Path, about: Path) -> None:
         with engine_errors(about):
             write(part)
         with part.open("rb") as file:
+            os.fchmod(file.fileno(), 0o600)
             os.fsync(file.fileno())
         part.replace(path)
     finally:

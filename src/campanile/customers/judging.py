@@ -28,11 +28,20 @@ from campanile.customers.sources import TableImport, column_names
 from campanile.customers.tables import CONTACT_COLUMNS, columns_of
 from campanile.customers.zones import naive
 from campanile.spec.mapping import RowRule, Scalar
+from campanile.spec.vocabulary import FieldType
 
 #: What judged rows carry beside the columns of their table.
 SKIPPED = "__skipped"
 REASON = "__reason"
 VALUE = "__value"
+
+#: No field of a customer is longer; one that is would make that customer's messages too large, and stop the plan.
+_LONGEST = 10_000
+
+#: In the engine's dialect, which knows no look-around. What is written as a date is no telephone number.
+_ADDRESS = r"[^\s,;<>()]*[@＠][^\s,;<>()]*"
+_NUMBER = r"\+?\(?\d([ \x{a0}().\-/]{0,2}\d){6,}"
+_DATE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?$"
 
 #: No shop has computers older than this.
 _FIRST_MOMENT = "1970-01-01"
@@ -88,7 +97,7 @@ def _with_verdict(job: TableImport, rows: ir.Table, cells: Cells, setting: Setti
             LINE: rows[LINE],
             SKIPPED: _skipped(job.mapping.rows, cells),
             REASON: ibis.cases(*((fault.holds, fault.reason) for fault in faults)),
-            VALUE: ibis.cases(*((fault.holds, fault.value) for fault in faults)),
+            VALUE: _without_contact_data(ibis.cases(*((fault.holds, fault.value) for fault in faults))),
         },
     )
 
@@ -105,6 +114,10 @@ def _faults(job: TableImport, rows: ir.Table, cells: Cells, setting: Setting) ->
             yield from _time_faults(rows["at"], value, setting.now)
         elif column == "customer_id" or column in job.key:
             yield Fault(rows[column].isnull(), f"no {column}", value)
+    for column in job.columns:
+        if types[column] is FieldType.TEXT:
+            too_long = (rows[column].length() > _LONGEST).fill_null(engine.FALSE)
+            yield Fault(too_long, f"more than {_LONGEST:,} characters in {column}", ibis.null("string"))
     for name, rule in job.mapping.rows.items():
         if rule.operation in _COMPARISONS:
             text = cells.text(name)
@@ -123,6 +136,12 @@ def _shown(column: str, texts: tuple[ir.StringValue, ...]) -> ir.StringValue:
     if not texts or column in CONTACT_COLUMNS:
         return ibis.null("string")
     return functools.reduce(lambda left, right: left + " × " + right, texts)
+
+
+def _without_contact_data(value: ir.StringValue) -> ir.StringValue:
+    """The value, with addresses and long numbers taken out: where columns are shifted, any cell may hold them."""
+    bare = value.re_replace(_ADDRESS, "[address]")
+    return ibis.ifelse(bare.re_search(_DATE), bare, bare.re_replace(_NUMBER, "[number]"))
 
 
 def _all(conditions: Iterable[ir.BooleanValue]) -> ir.BooleanValue:

@@ -10,10 +10,22 @@ import ibis.expr.types as ir
 
 from campanile.customers import engine
 
-#: Practical, not RFC 5322: what mail providers take. No quotes, no spaces, a domain with a dot.
-_ATOM = r"[^\s@\"(),:;<>\[\]\\.]+"
-_LABEL = r"[\p{L}\p{N}]([\p{L}\p{N}-]*[\p{L}\p{N}])?"
-_EMAIL = rf"^{_ATOM}(\.{_ATOM})*@({_LABEL}\.)+\p{{L}}[\p{{L}}\p{{N}}-]*[\p{{L}}\p{{N}}]$"
+#: What a mail can be addressed to: never more than `messages.mime.recipient` takes, or one customer's own address would
+#: stop everybody's plan. A local part is ASCII; a domain may have letters whose ASCII form every program agrees on.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_EMAIL = (
+    rf"^{_ATOM}(\.{_ATOM})*"
+    r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]$"
+)
+_LETTER = r"A-Za-z0-9\p{Latin}\p{Greek}\p{Cyrillic}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}"
+_IDN = (
+    rf"^{_ATOM}(\.{_ATOM})*"
+    rf"@([{_LETTER}]([{_LETTER}-]*[{_LETTER}])?\.)+([{_LETTER}][{_LETTER}-]*[{_LETTER}])$"
+)
+_LONG_LOCAL = r"^[^@]{65}"
+#: Marks and numerals that the scripts above hold beside their letters, and hyphens where ASCII forms have theirs.
+_UNSURE = r"[^\x00-\x7f\p{Ll}\p{Lu}\p{Lo}]|@(.*\.)?(..--|\d[^.]*$)"
+_LONGEST, _LONGEST_LABEL, _GROWTH = 254, 63, 5
 _PHONE = r"^\+?\d{7,15}$"
 _PHONE_FILLING = r"[\s().\-/]"
 
@@ -26,11 +38,21 @@ def contact_flags(customers: ir.Table) -> Mapping[str, ir.BooleanValue]:
     columns = customers.columns
     flags = {}
     if "email" in columns:
-        address = customers.email.re_search(_EMAIL) & (customers.email.length() <= 254)
-        flags["email_ok"] = address.fill_null(engine.FALSE)
+        address = mailable(customers.email).fill_null(engine.FALSE)
+        flags["email_ok"] = ibis.coalesce(customers.email_ok, address) if "email_ok" in columns else address
     if "phone" in columns:
-        flags["phone_ok"] = customers.phone.re_replace(_PHONE_FILLING, "").re_search(_PHONE).fill_null(engine.FALSE)
-    return {flag: ibis.coalesce(customers[flag], value) if flag in columns else value for flag, value in flags.items()}
+        number = customers.phone.re_replace(_PHONE_FILLING, "").re_search(_PHONE).fill_null(engine.FALSE)
+        flags["phone_ok"] = ibis.coalesce(customers.phone_ok, number) if "phone_ok" in columns else number
+    return flags
+
+
+def mailable(address: ir.StringValue) -> ir.BooleanValue:
+    """Whether a mail can be written to the address."""
+    domain = address.re_replace("^[^@]*@", "")
+    encoded = domain.length() + _GROWTH * domain.re_replace(r"[\x00-\x7f]+", "").length()
+    foreign = address.re_search(_IDN) & (encoded <= _LONGEST_LABEL - len("xn--")) & ~address.re_search(_UNSURE)
+    fits = (address.length() <= _LONGEST) & ~address.re_search(_LONG_LOCAL)
+    return (address.re_search(_EMAIL) | foreign) & fits
 
 
 def gone(customers: ir.Table) -> ir.BooleanValue:

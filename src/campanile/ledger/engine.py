@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, select
 
 from campanile.errors import CampanileError
 from campanile.ledger import tables
-from campanile.ledger.faults import KEEP, sentences
+from campanile.ledger.faults import BROKEN_CURE, KEEP, LedgerError, sentences
+from campanile.ledger.place import PLACE, place_of
 
 #: Execution option of connections that only read.
 READING = "campanile_reading"
+
+#: Snapshots below their folder by the names that planning gives them; a draft is none.
+_SNAPSHOTS = f"*/{'[0-9a-f]' * 16}.parquet"
 
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -29,12 +33,17 @@ def connect(path: Path, patience: float) -> Engine:
     """An engine on the ledger file, made when absent; waits `patience` seconds for a lock.
 
     Raises:
-        CampanileError: The file is damaged, locked, unwritable, no ledger, or of a newer Campanile.
+        CampanileError: The file is damaged, locked, unwritable, no ledger, of a newer Campanile, or gone although
+            campaigns were planned with it.
     """
     with sentences(path):
+        if not _has_bytes(path):
+            _refuse_replacing(path)
         _create_private(path)
         # Parameters of a failing statement would carry addresses into the exception.
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": patience}, hide_parameters=True)
+        # A URL made of parts takes ? and % in the path for what they are.
+        url = URL.create("sqlite", database=str(path))
+        engine = create_engine(url, connect_args={"timeout": patience}, hide_parameters=True)
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
         try:
@@ -43,6 +52,24 @@ def connect(path: Path, patience: float) -> Engine:
             engine.dispose()
             raise
     return engine
+
+
+def _has_bytes(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _refuse_replacing(path: Path) -> None:
+    """CampanileError when a ledger must have been here: a new one would know nobody, and write to everybody again."""
+    if not any((path.parent / "snapshots").glob(_SNAPSHOTS)):
+        return
+    raise CampanileError(
+        f"the ledger {path} is {'empty' if path.exists() else 'gone'}, but campaigns were planned with it; with a new "
+        "one everybody would be written to again",
+        f"restore it from a backup; only to start afresh on purpose, move {path.parent / 'snapshots'} away",
+    )
 
 
 def _create_private(path: Path) -> None:
@@ -70,16 +97,36 @@ def _begin(connection: Connection) -> None:
 def _check_schema(engine: Engine, path: Path) -> None:
     with engine.execution_options(**{READING: True}).begin() as connection:
         names = set(inspect(connection).get_table_names())
-        found = _version(connection) if "meta" in names else ""
+        missing = _missing(connection)
+        found = "" if {"meta.key", "meta.value"} & missing else _version(connection)
     if not names:
-        _create(engine)
+        _refuse_replacing(path)
+        _create(engine, path)
     elif not found:
         raise CampanileError(f"{path} is a database, but no ledger of Campanile", "check ledger: in campanile.yaml")
-    elif int(found) > tables.SCHEMA:
+    else:
+        _check_version(path, found, missing)
+
+
+def _check_version(path: Path, found: str, missing: set[str]) -> None:
+    """CampanileError unless the ledger says our number of its tables, and they have every column of ours."""
+    number = int(found) if found.isascii() and found.isdigit() else -1
+    if number > tables.SCHEMA:
         raise CampanileError(f"the ledger {path} was made by a newer Campanile", "upgrade Campanile")
-    elif int(found) < tables.SCHEMA:
+    if 0 < number < tables.SCHEMA:
         cure = f"name another file under ledger: in campanile.yaml and plan again; {KEEP}"
         raise CampanileError(f"the ledger {path} was made by an earlier Campanile, whose tables differ", cure)
+    if number != tables.SCHEMA or missing:
+        what = f"lacks {', '.join(sorted(missing))}" if missing else "does not say which Campanile made it"
+        raise LedgerError(f"the ledger {path} {what}", BROKEN_CURE)
+
+
+def _missing(connection: Connection) -> set[str]:
+    """Columns of our tables, as table.column, that the file does not have."""
+    query = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+    there = {tuple(row) for row in connection.exec_driver_sql(query)}
+    ours = {(table.name, column.name) for table in tables.metadata.tables.values() for column in table.columns}
+    return {".".join(pair) for pair in ours - there}
 
 
 def _version(connection: Connection) -> str:
@@ -91,10 +138,10 @@ def noted(connection: Connection, key: str) -> str:
     return connection.scalar(select(tables.meta.c.value).where(tables.meta.c.key == key)) or ""
 
 
-def _create(engine: Engine) -> None:
+def _create(engine: Engine, path: Path) -> None:
     with engine.begin() as connection:
         # Two processes may both have found the file empty; the second one waits here and finds it made.
         tables.metadata.create_all(connection)
         if not _version(connection):
-            rows = [{"key": "schema", "value": str(tables.SCHEMA)}, {"key": "identity", "value": uuid4().hex}]
-            connection.execute(insert(tables.meta), rows)
+            facts = {"schema": str(tables.SCHEMA), "identity": uuid4().hex, PLACE: place_of(path)}
+            connection.execute(insert(tables.meta), [{"key": key, "value": value} for key, value in facts.items()])

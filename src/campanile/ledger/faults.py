@@ -13,7 +13,8 @@ from campanile.errors import CampanileError
 
 #: What must not happen to a ledger, whatever is wrong with it.
 KEEP = "do not delete it: it is the only record of who was sent what"
-_BROKEN = ("is damaged or is no ledger", f"put a sound backup in its place; {KEEP}")
+BROKEN_CURE = f"put a sound backup in its place; {KEEP}"
+_BROKEN = ("is damaged or is no ledger", BROKEN_CURE)
 _UNWRITABLE = ("cannot be written", "check the rights of the file and its folder; the disk may be mounted read-only")
 _HELD = ("is held by another process", "close what has it open: a database browser, a backup, another campanile")
 
@@ -63,7 +64,7 @@ def _fault(path: Path, error: BaseException | None) -> CampanileError:
         what, cure = _FAULTS[code]
         return LedgerError(f"the ledger {path} {what}", cure)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    return LedgerError(f"the ledger {path} fails ({name})", _BROKEN[1])
+    return LedgerError(f"the ledger {path} fails ({name})", BROKEN_CURE)
 
 
 def _violated(text: str) -> CampanileError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
@@ -18,6 +19,7 @@ Verdict = Literal["accepted", "rejected", "not_sent"]
 
 LOST = "answer lost: the sender stopped before it came"
 _CHUNK = 500
+_BY_A_PERSON = re.compile(r"^(resolved as \w+) by .*", re.DOTALL)
 
 
 def recover(ledger: Ledger, plan_id: str, mode: Mode, now: datetime) -> Recovery:
@@ -82,6 +84,15 @@ def settle_unknown(  # noqa: PLR0913 - an audited decision names all of it
             shared = {"at": now, "plan_id": plan_id, "kind": f"resolved as {verdict}", "who": who, "why": why}
             connection.execute(insert(tables.event), [{"message_id": message_id, **shared} for message_id in chosen])
     return len(chosen)
+
+
+def public_reason(reason: str) -> str:
+    """A message's reason without what a person wrote: free text may name people, and readouts are for everybody.
+
+    >>> public_reason("resolved as rejected by Mei: Ana of 5 High Street rang")
+    'resolved as rejected by a person'
+    """
+    return _BY_A_PERSON.sub(r"\1 by a person", reason)
 
 
 def _decide(connection: Connection, message_ids: Sequence[str], verdict: Verdict, reason: str, now: datetime) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import StrictUndefined, TemplateAssertionError, Undefined, nodes
 from jinja2.compiler import CodeGenerator, Frame
@@ -48,6 +48,15 @@ _FORBIDDEN_NODES: Mapping[type[nodes.Node], str] = {
     nodes.Include: "{% include %} here",
     nodes.Extends: "{% extends %} here",
 }
+#: The only filters that take lists; walking one may take for ever when it holds itself many times over.
+_FILTERS_OF_LISTS = frozenset({"count", "d", "default", "first", "join", "last", "length"})
+#: Tests that compare what they are given.
+_COMPARING_TESTS = frozenset(
+    {"!=", "<", "<=", "==", ">", ">=", "eq", "equalto", "ge", "gt", "in", "le", "lt", "ne", "divisibleby"}
+)
+#: Filters that cut text or change what is in it: on finished HTML they could make tags of it.
+_CUTTING_FILTERS = frozenset({"first", "last", "replace", "truncate"})
+_CONTAINERS = (list, tuple, dict, set, frozenset)
 _PRINTABLE = (int, float, Decimal, date, Undefined)
 
 
@@ -89,6 +98,7 @@ class _BoundedCode(CodeGenerator):
             loop.iter = _filter("_turns", loop.iter, nodes.Const(_TURN + static))
         for parent in list(_with_children(node)):
             _replace_joins(parent)
+            _guard_walks(parent)
         super().visit_Template(node, frame)
 
 
@@ -123,6 +133,32 @@ def _charged_join(node: nodes.Concat) -> nodes.Filter:
     return _filter("_joined", nodes.List(node.nodes, lineno=node.lineno))
 
 
+def _guard_walks(node: nodes.Node) -> None:
+    """What Python would do by itself with the values of this node is bounded: comparing, hashing, cutting."""
+    if isinstance(node, nodes.Compare):
+        node.expr = _filter("_plain", node.expr)
+        for operand in node.ops:
+            operand.expr = _filter("_searched" if operand.op in ("in", "notin") else "_plain", operand.expr)
+    elif isinstance(node, nodes.Pair):
+        node.key = _filter("_plain", node.key)
+    elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice):
+        node.node = _filter("_cuttable", node.node)
+
+
+def _plain(value: Any) -> Any:
+    """The same value, when looking at it takes no time worth counting; BadValue for lists and mappings."""
+    if isinstance(value, _CONTAINERS):
+        raise BadValue("lists cannot be compared; compare their items, or their length")
+    return value
+
+
+def _cuttable(value: Any) -> Any:
+    """The same value; BadValue for finished HTML, of which pieces could make tags."""
+    if isinstance(value, Markup):
+        raise BadValue("text that is HTML already cannot be cut or replaced in; do that before a macro or |e makes it")
+    return value
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str | bytes | list | tuple)
 
@@ -147,9 +183,10 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         self.globals.clear()
         filters = {name: FILTERS[name] for name in _ALLOWED_FILTERS} | dict(OWN_FILTERS)
         filters |= {"join": self._join, "replace": self._replace}
-        self.filters = {name: self._charged(function) for name, function in filters.items()}
-        self.filters |= {"_turns": self._turns, "_joined": self._joined}
-        self.tests = {name: TESTS[name] for name in _ALLOWED_TESTS} | {"none": _is_none}
+        self.filters = {name: self._charged(name, function) for name, function in filters.items()}
+        self.filters |= {"_turns": self._turns, "_joined": self._joined, "_plain": _plain, "_cuttable": _cuttable}
+        self.filters |= {"_searched": self._searched}
+        self.tests: dict[str, Any] = {name: self._bounded_test(name) for name in _ALLOWED_TESTS} | {"none": _is_none}
 
     @property
     def known_filters(self) -> frozenset[str]:
@@ -195,7 +232,7 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
         if isinstance(obj, Mapping):
             present = isinstance(argument, str) and argument in obj
             return obj[argument] if present else self.undefined(obj=obj, name=argument)
-        return super().getitem(obj, argument)
+        return super().getitem(_cuttable(obj), argument)
 
     @pass_context  # so that Jinja never calls it at compile time, when it would see constants already escaped
     def _finalize(self, _context: Context | None, value: Any) -> Any:
@@ -207,15 +244,40 @@ class MessageEnvironment(ImmutableSandboxedEnvironment):
             raise BadValue("only text, numbers and dates can be printed; print the items of a list one by one")
         return value
 
-    def _charged(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _charged(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def charged(*args: Any, **kwargs: Any) -> Any:
+            for value in (*args, *kwargs.values()):
+                if isinstance(value, str):
+                    self.work.spend(len(value))
+                    if name in _CUTTING_FILTERS:
+                        _cuttable(value)
+                elif isinstance(value, _CONTAINERS) and name not in _FILTERS_OF_LISTS:
+                    raise BadValue(f"the filter {name} is for text and numbers, not for lists")
             result = function(*args, **kwargs)
             if isinstance(result, str):
                 self.work.spend(len(result))
             return result
 
         return charged
+
+    def _searched(self, values: Any) -> Any:
+        """The same values, with the search through them charged."""
+        if isinstance(values, str | list | tuple):
+            self.work.spend(len(values))
+        return values
+
+    def _bounded_test(self, name: str) -> Callable[..., bool]:
+        function = cast("Callable[..., bool]", TESTS[name])
+        if name not in _COMPARING_TESTS:
+            return function
+
+        @wraps(function)
+        def bounded(value: Any, *others: Any) -> bool:
+            guard = self._searched if name == "in" else _plain
+            return bool(function(_plain(value), *(guard(other) for other in others)))
+
+        return bounded
 
     def _turns(self, values: Iterable[Any], cost: int) -> Iterator[Any]:
         for value in values:

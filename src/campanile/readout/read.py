@@ -19,6 +19,7 @@ from campanile.customers.history import sync_history
 from campanile.errors import CampanileError
 from campanile.events import CONTROL, MessageState
 from campanile.ledger.records import PlanRecord
+from campanile.ledger.repair import public_reason
 from campanile.ledger.store import Ledger
 from campanile.measure import outcomes as measured
 from campanile.measure.outcomes import ArmOutcome, Span, Wave
@@ -216,7 +217,7 @@ def _account(arm: str, rows: list[dict[str, Any]]) -> Delivery:
     for row in rows:
         states[row["state"]] += row["messages"]
         if row["reason"] and row["state"] != MessageState.ACCEPTED:
-            reasons[row["state"], redact(row["reason"])] += row["messages"]
+            reasons[row["state"], redact(public_reason(row["reason"]))] += row["messages"]
     shown = dict(reasons.most_common(_REASONS))
     rest = sum(reasons.values()) - sum(shown.values())
     return Delivery(arm, dict(states), {**shown, **({("other", "other reasons"): rest} if rest else {})})

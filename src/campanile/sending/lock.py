@@ -20,8 +20,7 @@ def sender_lock(ledger: Path) -> Iterator[None]:
     Raises:
         CampanileError: Another process is sending; the sentence names it.
     """
-    path = ledger.with_name(f"{ledger.name}.sender")
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    handle = _open(ledger)
     try:
         _lock(handle, ledger)
         os.ftruncate(handle, 0)
@@ -29,6 +28,17 @@ def sender_lock(ledger: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _open(ledger: Path) -> int:
+    """The lock's file, beside the ledger that all its names and links lead to."""
+    real = ledger.resolve()
+    path = real.with_name(f"{real.name}.sender")
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        cure = "check the folder and its rights; the name must be free, or a file left by an earlier run"
+        raise CampanileError(f"{path} cannot be opened ({error.strerror})", cure) from None
 
 
 def _lock(handle: int, ledger: Path) -> None:

@@ -17,6 +17,7 @@ from campanile import clock
 from campanile.channels import Channel, open_channel
 from campanile.errors import UsageError, did_you_mean
 from campanile.ledger import Ledger, PlanRecord, Tally
+from campanile.ledger.place import keep_place, move_here
 from campanile.messages.render import open_messages
 from campanile.sending.dry_run import dry_run
 from campanile.sending.frozen import check_frozen, planned_record
@@ -116,8 +117,14 @@ class Dispatch:
         )
 
 
-def run_campaign(
-    project: Project, campaign: str, *, mode: str, now: Now = clock.now, progress: Progress | None = None
+def run_campaign(  # noqa: PLR0913 - what a person may say on the command line
+    project: Project,
+    campaign: str,
+    *,
+    mode: str,
+    now: Now = clock.now,
+    progress: Progress | None = None,
+    moved: bool = False,
 ) -> RunReport:
     """What the run came to. Ctrl-C and SIGTERM end it gently.
 
@@ -127,17 +134,18 @@ def run_campaign(
         mode: `send`, or `dry-run`, which renders everything and hands nothing over.
         now: Tells the present moment.
         progress: Told (messages in a final state, messages in all).
+        moved: Whether a person says that the ledger was moved here on purpose; from now on it sends from here.
 
     Raises:
-        CampanileError: There is no plan, its files changed, another process sends, or sending had to stop. What was
-            answered until then is written down, the rest is still due.
+        CampanileError: There is no plan, its files changed, another process sends, the ledger is a copy, or sending had
+            to stop. What was answered until then is written down, the rest is still due.
     """
     project.campaign(campaign)
     if mode not in get_args(Mode):
         raise UsageError(f'no mode "{mode}"', did_you_mean(mode, get_args(Mode)))
     tell = progress or (lambda _done, _total: None)
     if mode == "send":
-        return asyncio.run(_send(project, campaign, now, tell))
+        return asyncio.run(_send(project, campaign, now, tell, moved=moved))
     with Ledger.open(project.ledger_path) as ledger:
         plan = planned_record(ledger, campaign)
         check_frozen(project, ledger, plan)
@@ -146,13 +154,18 @@ def run_campaign(
 
 
 @asynccontextmanager
-async def open_dispatch(project: Project, campaign: str, *, now: Now = clock.now) -> AsyncIterator[Dispatch]:
+async def open_dispatch(
+    project: Project, campaign: str, *, now: Now = clock.now, moved: bool = False
+) -> AsyncIterator[Dispatch]:
     """A campaign ready to be sent, with the right to send from its ledger until the end of the block.
 
     Everything that can be wrong shows here, before a message is claimed. At the end of the block the plan is `sent`
-    when nothing of it waits any more.
+    when nothing of it waits any more. `moved` is a person's word that the ledger was moved here on purpose.
     """
     with Ledger.open(project.ledger_path) as ledger, sender_lock(project.ledger_path):
+        if moved:
+            move_here(ledger)
+        keep_place(ledger, cure=f"say so: campanile run {campaign} --mode send --moved-here")
         plan = planned_record(ledger, campaign)
         check_frozen(project, ledger, plan)
         channel = _channel(project, plan)
@@ -174,8 +187,8 @@ async def open_dispatch(project: Project, campaign: str, *, now: Now = clock.now
                 ledger.set_state(plan.plan_id, "sent")
 
 
-async def _send(project: Project, campaign: str, now: Now, progress: Progress) -> RunReport:
-    async with open_dispatch(project, campaign, now=now) as dispatch:
+async def _send(project: Project, campaign: str, now: Now, progress: Progress, *, moved: bool) -> RunReport:
+    async with open_dispatch(project, campaign, now=now, moved=moved) as dispatch:
         tally = dispatch.ledger.tally(dispatch.plan.plan_id)
         done = tally.planned - tally.unfinished
 
