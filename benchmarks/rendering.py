@@ -120,7 +120,7 @@ def _open(size: int) -> tuple[CampaignMessages, Iterator[list[PlannedMessage]]]:
     ledger = Ledger.open(project.ledger_path)
     plan = ledger.plan(CAMPAIGN)
     assert plan is not None
-    source = waiting(ledger, plan.plan_id)
+    source = (message for message, _ in waiting(ledger, plan.plan_id))
 
     def chunks() -> Iterator[list[PlannedMessage]]:
         while True:

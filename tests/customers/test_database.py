@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import ibis
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from campanile.customers.database import CustomerDatabase
-from campanile.customers.history import record_assignment, sync_history
+from campanile.customers.history import record_assignment, sync_history, sync_suppressions
 from campanile.customers.orders import valid_orders
 from campanile.customers.profile import ensure_profile, refresh_profile
 from campanile.errors import CampanileError
@@ -224,6 +225,19 @@ def test_another_ledger_is_read_from_its_beginning(shop, tmp_path):
                 hand_over(ledger, [number], Outcome.ACCEPTED, NOW)
                 sync_history(database, ledger)
         assert contacted(database) == ["C000000", "C000001"]
+
+
+def test_suppressions_are_replaced_and_never_held_all_at_once(shop):
+    with CustomerDatabase.open(shop.project()) as database:
+        sync_suppressions(database, [("sms", "86")])
+        tracemalloc.start()
+        sync_suppressions(database, (("email", f"{number:040d}@mail.example") for number in range(250_000)))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 40_000_000
+        kept = database.own("suppressed")
+        assert kept.count().execute() == kept["address"].nunique().execute() == 250_000
+        assert set(kept["channel"].to_pyarrow().to_pylist()) == {"email"}
 
 
 def test_assignments_count_once_and_include_control(shop, opened, tmp_path):

@@ -111,7 +111,7 @@ class TestGate:
         open_all(ledger, take(ledger), held={message_id("winback", 1): NOW + timedelta(hours=2)})
         assert row(ledger, 1)[:2] == ("expired", "quiet hours last until after its deadline")
 
-    @pytest.mark.parametrize("state", ["planned", "paused", "sent"])
+    @pytest.mark.parametrize("state", ["planned", "sent"])
     def test_opens_nothing_unless_the_plan_is_being_sent(self, ledger: Ledger, state: str) -> None:
         register(ledger, several(2))
         taken = take(ledger)

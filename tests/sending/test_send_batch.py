@@ -234,11 +234,11 @@ class TestEnds:
         tally = ledger.tally(PLAN)
         assert counts(tally) == {"accepted": len(channel.handed), "due": 2_000 - len(channel.handed)}
 
-    def test_paused_from_elsewhere_it_opens_nothing_more(self, ledger: Ledger) -> None:
+    def test_stopped_in_the_ledger_it_opens_nothing_more(self, ledger: Ledger) -> None:
         plan, stop = register(ledger, several(300)), asyncio.Event()
 
         def act(message: Message) -> Receipt:
-            ledger.set_state(PLAN, "paused")
+            ledger.set_state(PLAN, "planned")
             return Receipt(message.message_id, Outcome.ACCEPTED)
 
         channel = Scripted(act)

@@ -100,12 +100,9 @@ def sync_suppressions(database: CustomerDatabase, suppressed: Iterable[tuple[str
 
     Args:
         database: Open for writing.
-        suppressed: Channel and address, written as the ledger compares them.
+        suppressed: Channel and address, written as the ledger compares them; streamed.
     """
-    database.needs_writing()
-    rows = [{"channel": channel, "address": address} for channel, address in suppressed]
-    with engine.engine_errors(database.path):
-        database.store_own(SUPPRESSED, ibis.memtable(rows, schema=database.own(SUPPRESSED).schema()))
+    _replace(database, SUPPRESSED, ({"channel": channel, "address": address} for channel, address in suppressed))
 
 
 def sync_commitments(database: CustomerDatabase, medium: str, customers: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from campanile.events import MessageState, PlannedMessage
 
-PlanState = Literal["planned", "sending", "paused", "sent"]
+PlanState = Literal["planned", "sending", "sent"]
 
 #: States from which a message may still go out.
 UNFINISHED = (MessageState.DUE, MessageState.HELD, MessageState.CLAIMED)

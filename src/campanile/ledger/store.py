@@ -104,7 +104,7 @@ class Ledger:
             return [_plan_record(row) for row in rows]
 
     def set_state(self, plan_id: str, state: PlanState) -> None:
-        """Moves a plan to another state. A running sender sees `paused` before its next hand-over."""
+        """Moves a plan to another state. A running sender opens nothing more unless it is `sending`."""
         with self.writing() as connection:
             connection.execute(update(tables.plan).where(tables.plan.c.plan_id == plan_id).values(state=state))
 
