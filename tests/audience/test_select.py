@@ -81,7 +81,10 @@ def test_steps_follow_the_target_and_add_up() -> None:
         Step("who 2", "age: 25..34", 4, 1),
         Step("except 1", "is_test: true", 3, 1),
         Step(
-            "reachability", "email_consent and email_ok, email well written, not do_not_contact, not erasure_requested", 2, 1
+            "reachability",
+            "email_consent and email_ok, email well written, not do_not_contact, not erasure_requested",
+            2,
+            1,
         ),
         Step("suppression", "email not suppressed in the ledger", 2, 0),
         Step("same address", "one customer per email: the smallest customer_id", 1, 1),

@@ -16,6 +16,7 @@ from campanile.plan.types import Plan
 from campanile.readout import read_out
 from campanile.rehearsal.play import Script, rehearse
 from campanile.rehearsal.react import Effect, react
+from campanile.rehearsal.shop import write_shop
 from campanile.sending.run import run_campaign
 from campanile.spec.project import Project, load_project
 from conftest import AFTER, DUE, ROOT, planned
@@ -97,3 +98,9 @@ def test_readouts_recover_the_truth(sent: tuple[Project, Plan], tmp_path: Path, 
         errors.append((comparison.difference - truth) / standard_error)
     assert misses <= 3
     assert abs(sum(errors) / len(errors) ** 0.5) < 3.3, "the mean error is a standard normal figure; P below 0.1%"
+
+
+@pytest.mark.parametrize("customers", [1, 3])
+def test_a_tiny_shop_has_files_without_events(tmp_path: Path, customers: int) -> None:
+    shop = write_shop(tmp_path, as_of=AFTER, customers=customers, seed=1)
+    assert len(list(shop.folder.glob("*.csv"))) == 9
