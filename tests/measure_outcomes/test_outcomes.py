@@ -217,6 +217,10 @@ def test_newest_order_and_its_pace(world: World) -> None:
     newest, pace = with_wave(world, lambda database, wave: newest_order(database, wave.read_at))
     assert newest == DUE + timedelta(days=27)
     assert pace == pytest.approx(1.0)
+    fading = World(world.root / "third", world.arms)
+    fading.orders = [Order("tre00000", 100, timedelta(hours=number)) for number in range(200)]
+    fading.orders += [Order("tre00000", 100, timedelta(days=20))]
+    assert with_wave(fading, lambda database, wave: newest_order(database, wave.read_at))[1] == pytest.approx(1 / 7)
     empty = World(world.root / "second", world.arms)
     assert with_wave(empty, lambda database, wave: newest_order(database, wave.read_at)) == (None, 0.0)
 

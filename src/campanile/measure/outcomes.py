@@ -204,13 +204,16 @@ def response_curve(database: CustomerDatabase, wave: Wave, within: Span) -> dict
 
 
 def newest_order(database: CustomerDatabase, read_at: datetime) -> tuple[datetime | None, float]:
-    """The moment of the newest order known at `read_at`, and how many orders a day came in the four weeks up to it."""
+    """The moment of the newest order known at `read_at`, and how many orders a day came in the week up to it.
+
+    A week holds every weekday, and is short enough for the pace at the end: a response dies away.
+    """
     orders = before(database.table("order"), read_at)
     newest: datetime | None = orders["at"].max().to_pyarrow().as_py()
     if newest is None:
         return None, 0.0
-    recent = orders.filter(orders["at"] > _naive(newest.replace(tzinfo=UTC) - timedelta(days=28))).count()
-    return newest.replace(tzinfo=UTC), int(recent.to_pyarrow().as_py()) / 28
+    recent = orders.filter(orders["at"] > _naive(newest.replace(tzinfo=UTC) - timedelta(days=7))).count()
+    return newest.replace(tzinfo=UTC), int(recent.to_pyarrow().as_py()) / 7
 
 
 def _arm(row: Mapping[str, object], names: Collection[str]) -> ArmOutcome:

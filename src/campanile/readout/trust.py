@@ -43,7 +43,7 @@ class Record:
         registered_at: When the experiment was registered; None when nothing was sent.
         first_hand_over: When the first message was handed over.
         newest_order: Moment of the newest order known.
-        orders_a_day: Orders a day in the four weeks up to it.
+        orders_a_day: Orders a day in the week up to it.
     """
 
     snapshot_intact: bool

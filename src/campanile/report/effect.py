@@ -72,7 +72,7 @@ def _levels(chosen: Economics, readout: Readout) -> str:
         return f"Ranges are {registered} intervals."
     return (
         f"Figures are of arm {chosen.treatment}, one of {arms}. Ranges of money and responders are "
-        f"{level(chosen.alpha)} intervals, because {arms} arms were compared; that of the difference is at {registered}."
+        f"{level(chosen.alpha)} intervals, because {arms} arms were compared; that of the difference at {registered}."
     )
 
 
