@@ -16,10 +16,21 @@ from campanile.report.compose import document
 from campanile.report.document import Account, Table
 from campanile.report.files import write_readout
 from campanile.report.markdown import markdown
-from campanile.report.numbers import PERCENT, POINTS
+from campanile.report.numbers import LIFT, PERCENT, POINTS
 from campanile.report.readout import Delivery, Readout
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+def test_a_lift_has_its_interval_and_is_withheld_with_it(golden: Readout) -> None:
+    found = golden.comparisons[0]
+    assert (found.lift_low, found.lift_high) != (None, None)
+    limits = LIFT.interval(found.lift_low, found.lift_high)
+    assert f"| {LIFT.text(found.lift)} ({limits}) |" in markdown(document(golden))
+    bare = replace(found, lift=0.5, lift_low=None, lift_high=None)
+    told = markdown(document(replace(golden, comparisons=(bare,))))
+    assert "+50%" not in told
+    assert "| – |" in told
 
 
 @pytest.mark.parametrize("name", ["golden", "early", "three_arms"])

@@ -39,7 +39,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The values that the data do not contradict. Over many campaigns, intervals made this way hold the true value "
         "in the stated share of cases (95% unless said otherwise). Narrow means precise.",
     ),
-    "lift": ("Lift", "The difference divided by control's mean. Withheld when control is too close to zero."),
+    "lift": (
+        "Lift",
+        "The difference divided by control's mean, with its interval. Withheld when control is too close to zero.",
+    ),
     "p_value": (
         "p",
         "How often chance alone would show a difference at least this large if the campaign did nothing.",

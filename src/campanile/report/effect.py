@@ -197,9 +197,16 @@ def _row(found: Comparison, setting: Setting) -> tuple[str, ...]:
         unit.text(found.mean_control),
         change.text(found.difference),
         change.interval(found.low, found.high),
-        LIFT.text(found.lift),
+        _lift(found),
         p_value(found.p_value),
     )
+
+
+def _lift(found: Comparison) -> str:
+    """The lift with its interval; a dash where the interval is withheld, because the lift alone says too much."""
+    if found.lift_low is None and found.lift_high is None:
+        return LIFT.text(None)
+    return f"{LIFT.text(found.lift)} ({LIFT.interval(found.lift_low, found.lift_high)})"
 
 
 def pay(readout: Readout) -> Section:
