@@ -48,8 +48,8 @@ class Terms:
 
     @property
     def alpha_each(self) -> float:
-        """What of alpha each treatment gets (Bonferroni): the readout speaks of the best of them."""
-        return self.alpha / len(treatments(self))
+        """What of alpha each treatment gets: the readout speaks of the best of them."""
+        return float(self.experiment.alpha_each)
 
     @property
     def list_rate(self) -> Decimal | None:

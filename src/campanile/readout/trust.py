@@ -206,7 +206,7 @@ def _power(inquiry: Inquiry) -> Check:
     if not baseline:
         return Check("power", None, "No baseline was registered.")
     smallest = min(inquiry.arms[arm].statistics.n for arm in treatments(inquiry.terms))
-    power, alpha = float(experiment.power), float(experiment.alpha)
+    power, alpha = float(experiment.power), inquiry.terms.alpha_each
     found = smallest_detectable(control.n, smallest, baseline, alpha=alpha, power=power).absolute
     told = f"With {power:.0%} power it shows differences from {POINTS.text(found).removeprefix('+')} up"
     if primary.expect is None:
