@@ -40,7 +40,7 @@ def level_unit(metric: str, setting: Setting) -> Unit:
     """How the metric itself is written."""
     if metric == "response_rate":
         return PERCENT
-    return AVERAGE if metric == "orders_per_customer" else money(setting.currency)
+    return AVERAGE if metric == "orders_per_customer" else money(setting.currency, each=True)
 
 
 def change_unit(metric: str, setting: Setting) -> Unit:
@@ -243,7 +243,7 @@ def _account(found: Economics, setting: Setting) -> Account:
         _ranged("cost_per_incremental_order", cash, found),
         _figure("cost_full", cash, found.cost_full),
         _figure("break_even_difference", POINTS, found.break_even_difference),
-        _figure("break_even_revenue", cash, found.break_even_revenue),
+        _figure("break_even_revenue", money(setting.currency, each=True), found.break_even_revenue),
         _ranged("organic_share", PERCENT, found),
         _ranged("holdout_cost", cash, found),
         _figure("claimed_without_control", cash, found.claimed_without_control),
