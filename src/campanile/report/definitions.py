@@ -73,7 +73,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "incremental_orders": ("Incremental orders", "The difference in orders per customer times the customers treated."),
     "cost": ("Cost", "Contact cost of messages handed over, gifts, and the arm's part of the fixed cost."),
-    "cost_full": ("Cost with discounts", "Cost plus discounts redeemed beyond control's rate."),
+    "cost_full": ("Cost with discounts", "Cost plus discounts redeemed beyond control's rate, which is an estimate."),
     "roi": (
         "ROI",
         "Incremental profit divided by cost with discounts. Discounts are already inside net revenue and are not "
@@ -109,8 +109,9 @@ _TEXTS: dict[str, tuple[str, str]] = {
     # Trust
     "srm": (
         "Arm sizes as planned",
-        "Chi-square test of all arms' sizes against the registered shares. Alarm at p below 0.001: then customers were "
-        "lost or counted wrongly, and no effect can be trusted.",
+        "Sizes of all arms in the frozen assignment, against the registered shares. The split is exact inside strata, "
+        "so this cannot find customers lost after planning; it finds an assignment of another split. Alarm at p below "
+        "0.001 of the chi-square test: then no effect can be trusted.",
     ),
     "registered_first": (
         "Registered before the first send",
