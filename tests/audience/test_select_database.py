@@ -53,7 +53,8 @@ def shop_project(root: Path, world: World) -> Project:
     files = "".join(f"  {name}: {{file: {name}.parquet}}\n" for name in ("customers", *KINDS))
     settings = "shop: {name: Test, currency: CNY, timezone: Asia/Shanghai}\nchannels: {email: {via: outbox}}\n"
     (root / "campanile.yaml").write_text(
-        f"{settings}economics: {{margin_rate: 40%}}\nimport:\n{files}", encoding="utf-8"
+        f"{settings}economics: {{margin_rate: 40%, cost_per_message: {{email: 0.01, sms: 0.05}}}}\nimport:\n{files}",
+        encoding="utf-8",
     )
     (root / "campaigns").mkdir()
     (root / "templates").mkdir()

@@ -21,7 +21,7 @@ _SETTINGS = """\
 shop: {{name: Test, currency: {currency}, timezone: {zone}}}
 channels:
   email: {{via: outbox}}
-economics: {{margin_rate: 40%}}
+economics: {{margin_rate: 40%, cost_per_message: {{email: 0.01, sms: 0.05}}}}
 {policy}
 """
 

@@ -55,7 +55,7 @@ def cdnow(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, CustomerDa
     days[["id"]].drop_duplicates().to_csv(folder / "people.csv", index=False)
     settings = (
         "shop: {name: CDNOW, currency: USD, timezone: UTC}\nchannels: {email: {via: outbox}}\n"
-        "economics: {margin_rate: 40%}\n"
+        "economics: {margin_rate: 40%, cost_per_message: {email: 0.01, sms: 0.05}}\n"
         "policy: {stages: {active: 94d, silent: 200d, sleeping: 283d, lapsed: 400d}, rfm: {window: 3y}}\nimport:\n"
     )
     (folder / "campanile.yaml").write_text(settings + CDNOW)

@@ -21,6 +21,7 @@ from campanile.measure import (
     shift,
     welch_p,
 )
+from campanile.measure.compare import amount_method
 from campanile.measure.counts import moments_of
 
 
@@ -35,10 +36,10 @@ def arm(name: str, n: int, *, buyers: int, negative: int = 0, seed: int = 1) -> 
 @pytest.mark.parametrize(
     ("control", "treatment", "interval", "p_value"),
     [
-        ((900, 420), (2000, 900), "Welch", "Welch t"),
-        ((900, 399), (2000, 900), "quasi-Poisson score", "pooled-variance t"),
-        ((900, 420), (2200, 900), "quasi-Poisson score", "pooled-variance t"),
-        ((2200, 900), (900, 420), "quasi-Poisson score", "pooled-variance t"),
+        ((900, 420), (1100, 500), "Welch", "Welch t"),
+        ((900, 399), (1100, 500), "quasi-Poisson score", "pooled-variance t"),
+        ((900, 420), (1200, 900), "quasi-Poisson score", "pooled-variance t"),
+        ((1200, 900), (900, 420), "quasi-Poisson score", "pooled-variance t"),
         ((900, 420), (900, 399), "quasi-Poisson score", "pooled-variance t"),
         ((500, 0), (9500, 90), "quasi-Poisson score", "pooled-variance t"),
     ],
@@ -171,3 +172,15 @@ def test_a_comparison_has_the_keys_of_the_contract() -> None:
     )
     arms = [ArmStatistics.from_counts(*part) for part in [("control", 200, {"r": 4}), ("sms", 800, {"r": 26})]]
     assert set(keys.split()) <= set(asdict(compare(arms[0], arms[1], "r", kind="rate")))
+
+
+@pytest.mark.parametrize(
+    ("control", "treatment", "method"),
+    [(30_000, 70_000, "quasi-Poisson score"), (44_000, 56_000, "quasi-Poisson score"), (45_000, 55_000, "Welch")],
+)
+def test_welch_is_for_arms_of_nearly_equal_size(control: int, treatment: int, method: str) -> None:
+    arms = [
+        ArmStatistics(name, n, {"x": n}, {"x": 9.0 * n}, nonzero={"x": n // 50})
+        for name, n in (("control", control), ("sms", treatment))
+    ]
+    assert amount_method(*arms, "x").interval_name == method

@@ -125,7 +125,7 @@ shop: {name: 优选, currency: CNY, timezone: Asia/Shanghai, base_url: "https://
 channels:
   email: {via: outbox, sender: 优选 <news@youxuan.example>}
   sms: {via: outbox, signature: 【优选】}
-economics: {margin_rate: 40%}
+economics: {margin_rate: 40%, cost_per_message: {email: 0.01, sms: 0.05}}
 """
 CAMPAIGN = """
 objective: retention

@@ -10,7 +10,7 @@ import pytest
 
 from campanile.events import CONTROL
 from campanile.report.readout import Check, Readout
-from readout.readout_world import DUE, World, golden, read, stores
+from readout.readout_world import DUE, Order, World, golden, read, stores
 
 
 def small(root: Path) -> World:
@@ -85,6 +85,14 @@ def test_orders_that_end_before_the_window(tmp_path: Path) -> None:
     readout = read(world.build())
     assert check(readout, "orders_current").passed is False
     assert "import the orders since" in readout.verdict.sentence
+
+
+def test_a_response_that_dies_away_is_no_missing_import(tmp_path: Path) -> None:
+    """Six a day in the month, one a day in its last week, three days without any."""
+    world = World(tmp_path, {CONTROL: 400, "treatment": 1600})
+    days = [0] * 150 + [*range(20, 28)]
+    world.orders = [Order(f"tre{number:05d}", 100, timedelta(days=day)) for number, day in enumerate(days)]
+    assert check(read(world.build()), "orders_current").passed is True
 
 
 def test_few_orders_may_leave_a_gap(tmp_path: Path) -> None:

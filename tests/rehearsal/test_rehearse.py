@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from campanile.customers.database import CustomerDatabase
@@ -35,6 +37,17 @@ def test_a_rehearsal_again_gives_the_same_figures(tmp_path: Path) -> None:
     mails = list(Path(first["mails"]).glob("*.eml"))
     assert len(mails) == status["accepted"] + status["unknown"]
     assert b"List-Unsubscribe: <https://" in mails[0].read_bytes()
+    home = Path(first["home"])
+    with duckdb.connect(str(home / "customers.duckdb"), read_only=True) as database:
+        assigned = f"SELECT customer_id FROM '{home}/snapshots/winback/*.parquet'"
+        rows = database.sql(
+            f"""SELECT count(*), max("at") FROM "order"
+            WHERE "at" >= TIMESTAMP '2026-03-05 02:30' AND customer_id NOT IN ({assigned})"""
+        )
+        bought, newest = rows.fetchone()
+    assert bought > 30, "the rest of the shop buys on"
+    assert newest > datetime(2026, 4, 3, 2, 30)
+    assert not newest > datetime(2026, 4, 5, 2, 30)
 
 
 def test_another_seed_gives_another_shop(tmp_path: Path) -> None:

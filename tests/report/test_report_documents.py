@@ -11,15 +11,45 @@ from pathlib import Path
 import pytest
 
 from campanile.errors import CampanileError
+from campanile.money import Currency
 from campanile.report import charts
 from campanile.report.compose import document
 from campanile.report.document import Account, Table
 from campanile.report.files import write_readout
 from campanile.report.markdown import markdown
-from campanile.report.numbers import PERCENT, POINTS
+from campanile.report.numbers import LIFT, PERCENT, POINTS, money
 from campanile.report.readout import Delivery, Readout
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+def test_a_lift_has_its_interval_and_is_withheld_with_it(golden: Readout) -> None:
+    found = golden.comparisons[0]
+    assert (found.lift_low, found.lift_high) != (None, None)
+    limits = LIFT.interval(found.lift_low, found.lift_high)
+    assert f"| {LIFT.text(found.lift)} ({limits}) |" in markdown(document(golden))
+    bare = replace(found, lift=0.5, lift_low=None, lift_high=None)
+    told = markdown(document(replace(golden, comparisons=(bare,))))
+    assert "+50%" not in told
+    assert "| – |" in told
+
+
+def test_small_figures_are_not_rounded_away() -> None:
+    yen = money(Currency("JPY"), each=True)
+    assert (yen.text(0.4), yen.interval(-0.0123, 3.456)) == ("0.40 JPY", "−0.012 to 3.46 JPY")
+    assert POINTS.interval(-0.000004, 0.000021) == "−0.0004 to +0.0021 points"
+    assert (POINTS.text(-0.0), POINTS.text(-1e-18), money(Currency("CNY")).text(-1e-15)) == (
+        "+0.00 points",
+        "+0.00 points",
+        "0.00 CNY",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "digits"), [("XOF", 0), ("UGX", 0), ("PYG", 0), ("IQD", 3), ("LYD", 3), ("HUF", 2), ("CLF", 4), ("EUR", 2)]
+)
+def test_currencies_have_the_decimals_of_iso_4217(code: str, digits: int) -> None:
+    assert Currency(code).digits == digits
 
 
 @pytest.mark.parametrize("name", ["golden", "early", "three_arms"])

@@ -155,6 +155,7 @@ LIFTS = (0.0, 0.2, 1.0, -0.3)
 
 def money_settings() -> list[Setting]:
     by_rate = [Setting(*split, sigma, lift) for split in SPLITS for sigma in (1.0, 1.5) for lift in LIFTS]
+    by_rate += [Setting(45_000, 105_000, sigma, lift) for sigma in (1.0, 1.5, 2.0) for lift in LIFTS]
     by_value = [
         Setting(*split, sigma, lift, through="value")
         for split in ((5_000, 95_000), (50_000, 50_000))

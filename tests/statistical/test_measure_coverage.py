@@ -163,3 +163,12 @@ def test_the_product_picks_its_method_without_looking_at_the_result() -> None:
     """Where the choice turns on control's buyers (400), coverage does not suffer."""
     found = money(Setting(40_000, 40_000, 1.5, 0.2), REPLICATIONS)["product"]
     assert found.held >= 0.93
+
+
+@pytest.mark.parametrize("lift", LIFTS)
+@pytest.mark.parametrize("sigma", [1.5, 2.0])
+def test_money_intervals_hold_the_truth_at_thirty_to_seventy(sigma: float, lift: float) -> None:
+    """With 450 buyers in control, where Welch overclaims."""
+    found = money(Setting(45_000, 105_000, sigma, lift), REPLICATIONS)["product"]
+    assert found.held >= 0.93
+    assert found.above <= 0.035

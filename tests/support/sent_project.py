@@ -22,7 +22,7 @@ shop:
   postal_address: 1 Example Road
 channels:
   email: {channel}
-economics: {{margin_rate: 40%}}
+economics: {{margin_rate: 40%, cost_per_message: {{email: 0.01, sms: 0.05}}}}
 """
 _CAMPAIGN = """
 objective: retention

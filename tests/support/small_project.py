@@ -12,7 +12,7 @@ shop: {name: Shop, currency: EUR, timezone: Europe/Madrid}
 channels:
   email: {via: smtp, host: smtp.example.com, sender: Shop <news@example.com>}
   sms: {via: outbox}
-economics: {margin_rate: 40%}
+economics: {margin_rate: 40%, cost_per_message: {email: 0.01, sms: 0.05}}
 import:
   bought: {file: data/lines.csv}
 """,

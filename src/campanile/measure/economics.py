@@ -1,6 +1,6 @@
 """Whether a treatment paid: profit, returns and costs per order, each with the interval of what it rests on.
 
-Reads comparisons and known costs. Returns `Economics`. Never counts what would have been bought anyway, and never
+Reads comparisons and costs. Returns `Economics`. Never counts what would have been bought anyway, and never
 subtracts a discount twice (it is inside net revenue).
 """
 
@@ -89,7 +89,8 @@ def economics(response: Comparison, revenue: Comparison, margin: Comparison, cos
     """What one treatment brought beyond control, in the unit of `revenue`, `margin` and `costs`.
 
     `margin` is margin per customer before contact cost, often `scaled(revenue, margin_rate, "margin_per_customer")`.
-    Limits are those of the comparisons, since the rest is known: profit moves by the cost, ROI divides by it.
+    Limits are those of the comparisons: profit moves by what was paid out, which is known, and ROI divides by cost. The
+    full ROI also divides by discounts beyond control's, an estimate that is taken as it is.
 
     Raises:
         CampanileError: The comparisons are not of the same two arms at one level, or a cost is below zero.

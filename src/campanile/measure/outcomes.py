@@ -23,7 +23,7 @@ from campanile.customers.database import CustomerDatabase
 from campanile.customers.orders import before, valid_orders
 from campanile.errors import CampanileError
 from campanile.events import MessageState
-from campanile.measure.types import Aggregate, ArmStatistics, pair
+from campanile.measure.types import Aggregate, ArmStatistics
 
 #: Column of the relation by metric. Money is in minor units.
 METRICS: Mapping[str, str] = {
@@ -52,9 +52,6 @@ COUNTERS = (
     "complained_written",
     "contacted_by_others",
 )
-
-#: Outcomes with the same customers' figure of before: what makes an estimate sharper than the difference alone.
-_PAIRS = (("orders_per_customer", "pre_orders"), ("revenue_per_customer", "pre_revenue"))
 
 #: States of messages that the customer may have got, and that are paid for.
 _HANDED_OVER = (MessageState.ACCEPTED.value, MessageState.UNKNOWN.value)
@@ -167,7 +164,7 @@ def span(database: CustomerDatabase, wave: Wave) -> Span:
 
 
 def arm_outcomes(relation: ir.Table) -> dict[str, ArmOutcome]:
-    """What each arm did, from one scan: counts, exact sums, variances and covariances by the engine."""
+    """What each arm did, from one scan: counts, exact sums and variances by the engine."""
     figures: dict[str, ir.Scalar] = {"n": relation.count()}
     for metric, name in _measured(relation).items():
         column = relation[name]
@@ -177,9 +174,6 @@ def arm_outcomes(relation: ir.Table) -> dict[str, ArmOutcome]:
             f"{metric}.nonzero": (column != 0).sum(),
             f"{metric}.negative": (column < 0).sum(),
         }
-    for first, second in _PAIRS:
-        columns = (relation[METRICS[metric]].cast("float64") for metric in (first, second))
-        figures[f"{first}*{second}"] = next(columns).cov(next(columns), how="sample")
     figures |= {name: relation[name].sum() for name in COUNTERS}
     rows = relation.group_by("arm").aggregate(**figures).to_pyarrow().to_pylist()
     return {row["arm"]: _arm(row, _measured(relation)) for row in rows}
@@ -204,13 +198,16 @@ def response_curve(database: CustomerDatabase, wave: Wave, within: Span) -> dict
 
 
 def newest_order(database: CustomerDatabase, read_at: datetime) -> tuple[datetime | None, float]:
-    """The moment of the newest order known at `read_at`, and how many orders a day came in the four weeks up to it."""
+    """The moment of the newest order known at `read_at`, and how many orders a day came in the week up to it.
+
+    A week holds every weekday, and is short enough for the pace at the end: a response dies away.
+    """
     orders = before(database.table("order"), read_at)
     newest: datetime | None = orders["at"].max().to_pyarrow().as_py()
     if newest is None:
         return None, 0.0
-    recent = orders.filter(orders["at"] > _naive(newest.replace(tzinfo=UTC) - timedelta(days=28))).count()
-    return newest.replace(tzinfo=UTC), int(recent.to_pyarrow().as_py()) / 28
+    recent = orders.filter(orders["at"] > _naive(newest.replace(tzinfo=UTC) - timedelta(days=7))).count()
+    return newest.replace(tzinfo=UTC), int(recent.to_pyarrow().as_py()) / 7
 
 
 def _arm(row: Mapping[str, object], names: Collection[str]) -> ArmOutcome:
@@ -223,12 +220,10 @@ def _arm(row: Mapping[str, object], names: Collection[str]) -> ArmOutcome:
         )
         for metric in names
     }
-    covariances = {pair(first, second): row[f"{first}*{second}"] for first, second in _PAIRS}
     statistics = ArmStatistics.from_aggregates(
         str(row["arm"]),
         _whole(row["n"]) or 0,
         metrics,
-        covariances,  # type: ignore[arg-type]
     )
     return ArmOutcome(statistics, {name: _whole(row[name]) for name in COUNTERS})
 

@@ -219,10 +219,11 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class ArmCosts:
-    """What one treatment cost, known and not estimated, in the unit of the money metrics.
+    """What one treatment cost, in the unit of the money metrics.
 
-    `contact` is all messages of the arm; `fixed` its part of the campaign's fixed cost; `discounts` what was redeemed
-    beyond control's rate (already inside net revenue, so only a denominator of ROI).
+    Known: `contact`, all messages of the arm; `fixed`, its part of the campaign's fixed cost; `gifts`. An estimate:
+    `discounts`, what was redeemed beyond control's rate, because that rate is (already inside net revenue, so only a
+    denominator of ROI, whose interval does not hold this doubt).
     """
 
     contact: float = 0.0

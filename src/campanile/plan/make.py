@@ -252,7 +252,7 @@ def _load(project: Project, spec: CampaignSpec, check: RenderCheck) -> Load:
     """What will be sent and what it costs in minor units."""
     each = spec.costs.per_message
     if each is None:
-        each = project.settings.economics.cost_per_message.get(spec.channel.use, Decimal(0))
+        each = project.settings.economics.cost_per_message[spec.channel.use]
     units = check.segments_total if spec.channel.use == "sms" else check.messages
     cost = project.currency.minor(each * units + spec.costs.fixed)
     return Load(check.messages, check.segments_total, check.bytes_max, cost, check.by_arm)

@@ -11,7 +11,10 @@ from campanile.spec.experiment import METRICS, ExperimentSpec
 
 
 def strength_of(experiment: ExperimentSpec, arms: Mapping[str, int]) -> Strength | None:
-    """What the smallest arm can show against control; None when the primary metric is no rate or has no baseline."""
+    """What the smallest arm can show against control, at its share of alpha where there are several arms.
+
+    None when the primary metric is no rate or has no baseline.
+    """
     primary = experiment.primary
     treated = {arm: size for arm, size in arms.items() if arm != CONTROL}
     control = arms.get(CONTROL, 0)
@@ -23,7 +26,7 @@ def strength_of(experiment: ExperimentSpec, arms: Mapping[str, int]) -> Strength
     ):
         return None
     arm = min(treated, key=lambda name: treated[name])
-    baseline, alpha = float(primary.baseline), float(experiment.alpha)
+    baseline, alpha = float(primary.baseline), float(experiment.alpha_each)
     smallest = smallest_detectable(control, treated[arm], baseline=baseline, alpha=alpha, power=float(experiment.power))
     if smallest is None:
         return None

@@ -30,7 +30,7 @@ class Strength:
         metric: The primary metric.
         arm: The arm compared with control; the smallest one.
         baseline: The registered rate of control.
-        absolute: Smallest detectable difference at the registered alpha and power.
+        absolute: Smallest detectable difference at the arm's share of the registered alpha, and the registered power.
         relative: The same as a share of the baseline.
         expected: The registered expectation, or None.
         power_at_expected: Chance to see the expected difference, or None.

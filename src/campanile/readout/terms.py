@@ -48,8 +48,8 @@ class Terms:
 
     @property
     def alpha_each(self) -> float:
-        """What of alpha each treatment gets (Bonferroni): the readout speaks of the best of them."""
-        return self.alpha / len(treatments(self))
+        """What of alpha each treatment gets: the readout speaks of the best of them."""
+        return float(self.experiment.alpha_each)
 
     @property
     def list_rate(self) -> Decimal | None:
@@ -109,6 +109,7 @@ def _terms(campaign: str, frozen: Mapping[str, Any]) -> Terms:
     costs = Costs(**(frozen["campaign"].get("costs") or {}))
     medium = frozen["campaign"]["channel"]["use"]
     economics = frozen["economics"]
+    # `check` asks for a price; plans registered before it did may have none, and were costed with 0.
     price = economics["cost_per_message"].get(medium, 0) if costs.per_message is None else costs.per_message
     rate = economics["margin_rate"] if costs.margin_rate is None else costs.margin_rate
     return Terms(

@@ -43,7 +43,7 @@ class Record:
         registered_at: When the experiment was registered; None when nothing was sent.
         first_hand_over: When the first message was handed over.
         newest_order: Moment of the newest order known.
-        orders_a_day: Orders a day in the four weeks up to it.
+        orders_a_day: Orders a day in the week up to it.
     """
 
     snapshot_intact: bool
@@ -206,7 +206,7 @@ def _power(inquiry: Inquiry) -> Check:
     if not baseline:
         return Check("power", None, "No baseline was registered.")
     smallest = min(inquiry.arms[arm].statistics.n for arm in treatments(inquiry.terms))
-    power, alpha = float(experiment.power), float(experiment.alpha)
+    power, alpha = float(experiment.power), inquiry.terms.alpha_each
     found = smallest_detectable(control.n, smallest, baseline, alpha=alpha, power=power).absolute
     told = f"With {power:.0%} power it shows differences from {POINTS.text(found).removeprefix('+')} up"
     if primary.expect is None:

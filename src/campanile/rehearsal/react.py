@@ -1,7 +1,8 @@
 """What simulated customers do after a campaign, with an effect that is known because it is put in.
 
-Everybody assigned, control included, buys with their own chance. Who really got the mail buys with that chance plus the
-effect. Fates come from a keyed hash of the customer id, so they depend neither on row order nor on who else was asked.
+The rest of the shop buys on as before. Everybody assigned, control included, buys with their own chance; who really
+got the mail, with that chance plus the effect. Fates come from a keyed hash of the customer id, so they depend neither
+on row order nor on who else was asked.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from campanile.spec.campaign import Offer
+
+#: Days between the end of the shop's history and the send.
+_PLANNED_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ def react(  # noqa: PLR0913 - what a customer's reaction depends on, each by nam
     chance = effect.baseline * (0.5 + draw("taste")) + np.where(got, effect.lift, 0.0)
     buys = draw("buys") < chance
     orders = _orders(units[buys], draw.of(buys), got[buys], offer=offer, days=days, zone=zone)
-    _write(orders, folder / "orders-after.csv")
+    others = _others(units, folder, days=days, zone=zone)
+    _write(pd.concat([orders, others], ignore_index=True), folder / "orders-after.csv")
     _write(_returns(orders), folder / "returns-after.csv")
     _write(_leavers(units[got & (draw("leaves") < effect.leave)], zone), folder / "unsubscribes-after.csv")
     treated = (units["arm"] != "control").to_numpy()
@@ -121,6 +126,22 @@ def _orders(  # noqa: PLR0913
             "Channel": "web",
         }
     )
+
+
+def _others(units: pd.DataFrame, folder: Path, *, days: int, zone: str) -> pd.DataFrame:
+    """Orders until a day after the window of everybody who was not assigned: theirs of as long before, come again."""
+    path = folder / "orders.csv"
+    if not path.is_file():
+        return pd.DataFrame()
+    history = pd.read_csv(path, dtype=str, on_bad_lines="skip").drop_duplicates("Order")
+    amounts = ("Gross", "Discount", "Paid")
+    history = history.assign(**{name: pd.to_numeric(history[name], errors="coerce") for name in amounts})
+    again = pd.to_datetime(history["Ordered"], errors="coerce") + pd.Timedelta(days=days + _PLANNED_AHEAD + 1)
+    due = pd.Timestamp(_local(units["due_at"].to_numpy().astype("datetime64[s]"), zone).max())
+    ahead = again.between(due - pd.Timedelta(days=_PLANNED_AHEAD), due + pd.Timedelta(days=days + 1), inclusive="left")
+    kept = ahead & ~history["Customer"].isin(units["customer_id"])
+    later = history.assign(Order="N" + history["Order"], Ordered=again.dt.strftime("%Y-%m-%d %H:%M:%S"))
+    return later[kept].dropna(subset=["Customer", *amounts])
 
 
 def _returns(orders: pd.DataFrame) -> pd.DataFrame:

@@ -106,7 +106,9 @@ def _method(readout: Readout) -> Section:
         (
             "Costs",
             "Known, not estimated: messages handed over times their price, counted by arm, so that prices below one "
-            "minor unit are not rounded per message. They move the interval of profit and do not widen it.",
+            "minor unit are not rounded per message. They move the interval of profit and do not widen it. Discounts "
+            "beyond control's rate are an estimate, as that rate is; only ROI divides by them, and its interval takes "
+            "them as they are.",
         ),
         ("Returns", f"Net of returns known on {read}; read again 30 days later for the rest."),
         ("Times", f"Shown in {setting.zone.key}."),

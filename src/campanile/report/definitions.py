@@ -39,7 +39,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The values that the data do not contradict. Over many campaigns, intervals made this way hold the true value "
         "in the stated share of cases (95% unless said otherwise). Narrow means precise.",
     ),
-    "lift": ("Lift", "The difference divided by control's mean. Withheld when control is too close to zero."),
+    "lift": (
+        "Lift",
+        "The difference divided by control's mean, with its interval. Withheld when control is too close to zero.",
+    ),
     "p_value": (
         "p",
         "How often chance alone would show a difference at least this large if the campaign did nothing.",
@@ -70,7 +73,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "incremental_orders": ("Incremental orders", "The difference in orders per customer times the customers treated."),
     "cost": ("Cost", "Contact cost of messages handed over, gifts, and the arm's part of the fixed cost."),
-    "cost_full": ("Cost with discounts", "Cost plus discounts redeemed beyond control's rate."),
+    "cost_full": ("Cost with discounts", "Cost plus discounts redeemed beyond control's rate, which is an estimate."),
     "roi": (
         "ROI",
         "Incremental profit divided by cost with discounts. Discounts are already inside net revenue and are not "
@@ -106,8 +109,9 @@ _TEXTS: dict[str, tuple[str, str]] = {
     # Trust
     "srm": (
         "Arm sizes as planned",
-        "Chi-square test of all arms' sizes against the registered shares. Alarm at p below 0.001: then customers were "
-        "lost or counted wrongly, and no effect can be trusted.",
+        "Sizes of all arms in the frozen assignment, against the registered shares. The split is exact inside strata, "
+        "so this cannot find customers lost after planning; it finds an assignment of another split. Alarm at p below "
+        "0.001 of the chi-square test: then no effect can be trusted.",
     ),
     "registered_first": (
         "Registered before the first send",

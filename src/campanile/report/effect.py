@@ -40,7 +40,7 @@ def level_unit(metric: str, setting: Setting) -> Unit:
     """How the metric itself is written."""
     if metric == "response_rate":
         return PERCENT
-    return AVERAGE if metric == "orders_per_customer" else money(setting.currency)
+    return AVERAGE if metric == "orders_per_customer" else money(setting.currency, each=True)
 
 
 def change_unit(metric: str, setting: Setting) -> Unit:
@@ -72,7 +72,7 @@ def _levels(chosen: Economics, readout: Readout) -> str:
         return f"Ranges are {registered} intervals."
     return (
         f"Figures are of arm {chosen.treatment}, one of {arms}. Ranges of money and responders are "
-        f"{level(chosen.alpha)} intervals, because {arms} arms were compared; that of the difference is at {registered}."
+        f"{level(chosen.alpha)} intervals, because {arms} arms were compared; that of the difference at {registered}."
     )
 
 
@@ -197,9 +197,16 @@ def _row(found: Comparison, setting: Setting) -> tuple[str, ...]:
         unit.text(found.mean_control),
         change.text(found.difference),
         change.interval(found.low, found.high),
-        LIFT.text(found.lift),
+        _lift(found),
         p_value(found.p_value),
     )
+
+
+def _lift(found: Comparison) -> str:
+    """The lift with its interval; a dash where the interval is withheld, because the lift alone says too much."""
+    if found.lift_low is None and found.lift_high is None:
+        return LIFT.text(None)
+    return f"{LIFT.text(found.lift)} ({LIFT.interval(found.lift_low, found.lift_high)})"
 
 
 def pay(readout: Readout) -> Section:
@@ -236,7 +243,7 @@ def _account(found: Economics, setting: Setting) -> Account:
         _ranged("cost_per_incremental_order", cash, found),
         _figure("cost_full", cash, found.cost_full),
         _figure("break_even_difference", POINTS, found.break_even_difference),
-        _figure("break_even_revenue", cash, found.break_even_revenue),
+        _figure("break_even_revenue", money(setting.currency, each=True), found.break_even_revenue),
         _ranged("organic_share", PERCENT, found),
         _ranged("holdout_cost", cash, found),
         _figure("claimed_without_control", cash, found.claimed_without_control),

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 
 from campanile.money import Currency
 
+#: Below this a figure is what rounding left of zero.
+_NOTHING = 1e-9
 #: What stands where a figure is withheld or unknown.
 WITHHELD = "–"
 
@@ -61,6 +63,12 @@ def _percent(rate: float) -> str:
     return f"{rate * 100:,.{1 - math.floor(math.log10(abs(rate) * 100)) if small else 2}f}"
 
 
+def _points(difference: float) -> str:
+    """Two decimals, or two significant digits below a hundredth of a point; what is only rounding is zero."""
+    points = difference * 100 if abs(difference) > _NOTHING else 0.0
+    return f"{points:+.{max(2, _significant(points)) if 0 < abs(points) < 0.01 else 2}f}"
+
+
 def _relative(ratio: float) -> str:
     return f"{ratio * 100:+,.{0 if abs(ratio) >= 10 else 1}f}"
 
@@ -72,7 +80,7 @@ def _count(number: float) -> str:
 #: A share of customers.
 PERCENT = Unit(_percent, "%", twice=True)
 #: A difference of two shares, with its sign.
-POINTS = Unit(lambda difference: f"{difference * 100:+.2f}", " points")
+POINTS = Unit(_points, " points")
 #: A relative change, with its sign.
 LIFT = Unit(_relative, "%", twice=True)
 #: A relative figure without a sign of its own, such as a return on cost.
@@ -85,22 +93,27 @@ AVERAGE = Unit(lambda number: f"{number:,.4f}")
 TIMES = Unit(lambda ratio: f"{ratio:,.2f}")
 
 
-def money(currency: Currency) -> Unit:
+def money(currency: Currency, *, each: bool = False) -> Unit:
     """Amounts of minor units: whole major units from a thousand up, small ones to two significant digits.
+
+    With `each`, of amounts per customer, no fewer than two decimals: they matter though the currency has none.
 
     >>> unit = money(Currency("CNY"))
     >>> [unit.text(minor) for minor in (1106800, 1023, 0.6, -1500)]
     ['11,068 CNY', '10.23 CNY', '0.006 CNY', '−15.00 CNY']
     >>> unit.interval(-20000, 250000)
     '−200.00 to 2,500 CNY'
+    >>> yen = Currency("JPY")
+    >>> money(yen).text(12.0), money(yen).text(0.4), money(yen, each=True).text(12.345)
+    ('12 JPY', '0.4 JPY', '12.35 JPY')
     """
 
     def digits(minor: float) -> str:
-        major = minor / currency.scale
-        places = currency.digits
+        major = minor / currency.scale if abs(minor) > _NOTHING else 0.0
+        places = max(currency.digits, 2) if each else currency.digits
         if abs(major) >= 1000:
             places = 0
-        elif 0 < abs(major) < 1 and places:
+        elif 0 < abs(major) < 1:
             places = max(places, _significant(major))
         return f"{major:,.{places}f}"
 

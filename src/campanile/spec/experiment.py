@@ -306,6 +306,11 @@ class ExperimentSpec(Spec):
         """The arms that get messages, in the order of the file."""
         return tuple(arm for arm in self.split if arm != CONTROL)
 
+    @property
+    def alpha_each(self) -> Decimal:
+        """What of alpha each treatment gets (Bonferroni), because the best of them is what is acted upon."""
+        return self.alpha / len(self.treatments)
+
 
 def _of_metric(found: Rule, primary: str) -> Rule:
     """The rule with its metric named and its unit checked; Unreadable when the unit does not fit."""

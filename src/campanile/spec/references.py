@@ -68,6 +68,7 @@ def check_campaign(campaign: SpecFile, *, root: Path, settings: SpecFile, experi
     if not campaign.readable:
         return
     _check_channel(campaign, settings)
+    _check_price(campaign, settings)
     _check_templates(campaign, root / "templates")
     _check_pair(campaign, experiment)
     if CONTROL in keys(campaign.data, "arms"):
@@ -79,6 +80,17 @@ def _check_channel(campaign: SpecFile, settings: SpecFile) -> None:
     if settings.readable and medium in MEDIA and medium not in keys(settings.data, "channels"):
         what = f"campanile.yaml has no channel for {medium}"
         campaign.report(("channel", "use"), what, f"add it there under channels, as in {medium}: {{via: outbox}}")
+
+
+def _check_price(campaign: SpecFile, settings: SpecFile) -> None:
+    """Reports a medium that nobody wrote a price for: a forgotten price would be read as a free message."""
+    medium = part(campaign.data, "channel", "use")
+    own = part(campaign.data, "costs", "per_message")
+    known = keys(settings.data, "economics", "cost_per_message")
+    if settings.readable and medium in MEDIA and own is None and medium not in known:
+        what = f"nobody says what a message by {medium} costs"
+        cure = f"add it to campanile.yaml under economics, as in cost_per_message: {{{medium}: 0.01}}; a free one is 0"
+        campaign.report(("channel", "use"), what, cure)
 
 
 def _check_templates(campaign: SpecFile, folder: Path) -> None:

@@ -244,7 +244,9 @@ class Economics(Spec):
         "prices before discounts, so that a discount is lost in full (needs `discount` of every order).",
     )
     cost_per_message: Mapping[Medium, Amount] = Field(
-        default_factory=dict, description="Cost of one message by medium, in the shop's currency."
+        default_factory=dict,
+        description="Cost of one message by medium, in the shop's currency; 0 when it is free. "
+        "Each medium in use needs one, here or in the campaign.",
     )
 
 
