@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from campanile import clock
 from campanile.cli.options import json_option, moment, open_project, print_json, progress, project_options
-from campanile.errors import CampanileError
+from campanile.errors import CampanileError, UsageError
 
 if TYPE_CHECKING:
     from campanile.ledger.records import PlanRecord
     from campanile.ledger.store import Ledger
 
 # ruff: noqa: FBT001, PLR0913, PLR0917 - click passes every option as a parameter
+
+#: Clocks differ; and whoever plans tonight for tomorrow morning is right.
+_CLOCK_SLACK = timedelta(days=1)
 
 
 @click.command("plan")
@@ -26,6 +31,9 @@ def plan_command(campaign: str, root: Path, home: Path | None, as_of: str | None
     """Select, split and freeze CAMPAIGN; explain it before anything is sent."""
     project = open_project(root, home)
     project.campaign(campaign)
+    seen_from = moment(as_of, project)
+    if seen_from > clock.now() + _CLOCK_SLACK:
+        raise UsageError(f"--as-of {as_of} is in the future", "leave it out to plan from what is known now")
     from campanile.customers.database import CustomerDatabase
     from campanile.ledger.store import Ledger
     from campanile.plan.explain import explain
@@ -37,7 +45,7 @@ def plan_command(campaign: str, root: Path, home: Path | None, as_of: str | None
         Ledger.open(project.ledger_path) as ledger,
         progress("checking messages", quiet=as_json) as tell,
     ):
-        plan = make_plan(project, campaign, moment(as_of, project), database=database, ledger=ledger, progress=tell)
+        plan = make_plan(project, campaign, seen_from, database=database, ledger=ledger, progress=tell)
     if as_json:
         print_json(to_json(plan))
     else:
@@ -86,7 +94,6 @@ def run_command(
     """
     project = open_project(root, home)
     project.campaign(campaign)
-    from campanile import clock
     from campanile.sending.run import run_campaign
 
     pretended = moment(at, project)
