@@ -326,7 +326,7 @@ class TestTwoSenders:
             )
             senders = [_python(code, str(tmp_path)) for _ in range(3)]
             said = [sender.communicate(timeout=120)[0] for sender in senders]
-            assert all("is already sending" in text for text in said if text)
+            assert all("is already sending" in text for text in said if text), said
             assert len(sink.recipients()) == len(set(sink.recipients())) == 150
         assert account(project)["accepted"] == 150
 
