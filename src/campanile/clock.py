@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+#: Years that a shop's moments lie in; far from the ends of what can be reckoned with.
+FIRST_YEAR, LAST_YEAR = 1970, 2100
+
 _UNITS = {"h": "hours", "d": "days", "w": "days", "m": "months", "y": "months"}
 _DURATION = re.compile(r"(\d{1,5})([hdwmy])")
 
@@ -87,6 +90,8 @@ def parse_moment(text: str, default_zone: ZoneInfo) -> datetime:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise ValueError(f'cannot read the time "{text}"; write 2026-03-05 or 2026-03-05T10:30') from error
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f'the time "{text}" is not between the years {FIRST_YEAR} and {LAST_YEAR}')
     return (moment if moment.tzinfo else moment.replace(tzinfo=default_zone)).astimezone(UTC)
 
 

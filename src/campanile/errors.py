@@ -5,9 +5,22 @@ Never holds contact data: a message names customers by id at most, and flows rep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+
+_CURES: Mapping[int, str] = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some disk space, then do it again"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "check who owns the file and its folder, and their rights"),
+    errno.EROFS: "the disk may only be read: mount it for writing, or choose another home",
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+        "a file lies where a folder should be, or a folder where a file should be: move it away",
+    ),
+    errno.ENOENT: "it was moved or removed: put it back",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -53,6 +66,15 @@ class ProblemsError(CampanileError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def cure_of(error: OSError) -> str:
+    """What a person can do about a file that cannot be read or written.
+
+    >>> cure_of(NotADirectoryError(20, "Not a directory"))
+    'a file lies where a folder should be, or a folder where a file should be: move it away'
+    """
+    return _CURES.get(error.errno or 0, "check the disk")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -11,11 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from campanile.cli.main import COMMANDS
+from campanile import clock
+from campanile.cli.main import COMMANDS, main
 from campanile.ledger.store import Ledger
 from campanile.spec.project import Project
 from conftest import DUE, ROOT, planned
@@ -308,3 +311,78 @@ def test_sigterm_stops_cleanly_and_a_second_run_goes_on(own_shop: Callable[[], P
     assert final["accepted"] + final["rejected"] + final["unknown"] == plan.load.messages
     with Ledger.open(project.ledger_path) as ledger:
         assert ledger.first_hand_over(plan.plan_id) == DUE
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01", "9999-12-31T23:59-12:00", "1969-12-31", "2101-01-01"])
+def test_a_moment_nobody_can_reckon_with_is_wrong_use(moment: str) -> None:
+    done = campanile("plan", "winback", "--as-of", moment)
+    assert done.returncode == 2
+    assert "is not between the years 1970 and 2100" in done.stderr
+
+
+def test_a_plan_from_the_future_is_wrong_use() -> None:
+    done = campanile("plan", "winback", "--as-of", f"{clock.now() + timedelta(days=2):%Y-%m-%d}")
+    assert done.returncode == 2
+    assert "is in the future; leave it out" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "command", "said"),
+    [
+        ("previews", ("preview", "winback"), "cannot be written (File exists); a file lies where a folder should be"),
+        ("readouts", ("readout", "winback"), "cannot write the readout in"),
+    ],
+)
+def test_a_file_where_a_folder_should_be_is_a_sentence(
+    shop: Project, wrong: str, command: tuple[str], said: str
+) -> None:
+    planned(shop)
+    (shop.home / wrong).write_text("a file")
+    done = campanile(*command, home=shop.home)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_damaged_snapshot_is_a_sentence(shop: Project) -> None:
+    snapshot = shop.home / planned(shop).snapshot
+    content = bytearray(snapshot.read_bytes())
+    content[len(content) // 3 : len(content) // 2] = os.urandom(len(content) // 2 - len(content) // 3)
+    snapshot.write_bytes(content)
+    done = campanile("readout", "winback", home=shop.home)
+    assert done.returncode == 1
+    assert "the snapshot" in done.stderr
+    assert "restore it from a backup" in done.stderr
+
+
+def test_what_nobody_foresaw_is_one_sentence_without_contact_data(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error, said in (
+        (
+            NotADirectoryError(20, "Not a directory", "/x/ana@mail.example"),
+            "/x/[address]: Not a directory; a file lies",
+        ),
+        (OSError(28, "No space left on device"), "No space left on device; free some disk space"),
+        (OverflowError("date value out of range"), "too large to reckon with"),
+        (duckdb.ConversionException("could not convert ana@mail.example"), "fails (ConversionException); restore it"),
+        (json.JSONDecodeError("x", "ana@mail.example", 0), "a stored document cannot be read"),
+    ):
+        monkeypatch.setattr("campanile.cli.main.cli.main", Raise(error))
+        with pytest.raises(SystemExit) as ended:
+            main([])
+        assert ended.value.code == 1
+        told = capsys.readouterr().err
+        assert said in told
+        assert "ana@mail.example" not in told
+        assert len(told.splitlines()) == 1
+
+
+class Raise:
+    """Something that raises when it is called."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, **_: object) -> None:
+        raise self.error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import ibis
@@ -296,3 +297,17 @@ def test_the_profile_is_made_again_when_data_or_settings_change(shop, opened, mo
     shop.policy = "policy: {stages: {active: 10d, silent: 20d, sleeping: 30d, lapsed: 40d}}"
     ensure_profile(shop.project(mapping), database, AS_OF)
     assert len(made) == 3
+
+
+@pytest.mark.parametrize("name", ["a b", "50%20", "a#b", "it's [1]", "a;b", "星"])
+def test_a_folder_with_marks_in_its_name_holds_its_own_database(shop, tmp_path, name):
+    project = replace(shop.project(), home=tmp_path / name)
+    with CustomerDatabase.open(project) as database:
+        database.note_profile(())
+        assert {path.name for path in project.home.iterdir()} == {"customers.duckdb", "customers.duckdb.wal"}
+
+
+def test_a_question_mark_in_the_path_is_refused(shop, tmp_path):
+    with pytest.raises(CampanileError, match="choose a home without ?"):
+        CustomerDatabase.open(replace(shop.project(), home=tmp_path / "what?"))
+    assert not any(tmp_path.glob("*wal*"))

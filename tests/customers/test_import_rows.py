@@ -11,6 +11,7 @@ import pytest
 
 from campanile import clock
 from campanile.customers.database import CustomerDatabase
+from campanile.errors import CampanileError, ProblemsError
 
 ORDERS = "columns: {customer_id: Who, at: When, order_id: Order, amount: Paid}"
 HEAD = "Order,Who,When,Paid\n"
@@ -141,6 +142,33 @@ def test_a_name_without_end_is_refused_and_the_rest_is_kept(shop):
     assert report.rejected == {"more than 10,000 characters in name": 1}
     assert [row["customer_id"] for row in shop.rows("customers")] == ["2", "3"]
     assert shop.rejects("customers") == ['data.csv,,1,"more than 10,000 characters in name",']
+
+
+def test_rows_of_customers_that_nobody_knows_are_counted(shop):
+    shop.write("people.csv", "customer_id\na\n")
+    shop.write("orders.csv", HEAD + "1,a,2026-01-01,1\n2,b,2026-01-01,1\n3,c,2026-01-01,1\n")
+    mapping = f"  customers: {{file: people.csv}}\n  order: {{file: orders.csv, {ORDERS}}}\n"
+    report = shop.load(mapping)
+    assert (report.table("order").strangers, report.table("customers").strangers) == (2, 0)
+    assert "  2 rows are of customers that the table customers does not have" in report.table("order").lines()
+    assert report.rows()[1]["strangers"] == 2
+    shop.write("people.csv", "customer_id\na\nb\nc\n")
+    assert shop.load(mapping).table("order").strangers == 0
+
+
+def test_a_column_that_comes_twice_is_reported_without_a_mapping_too(shop):
+    shop.write("people.csv", "customer_id,city,city\na,Madrid,Rome\n")
+    with pytest.raises(ProblemsError, match='people.csv has 2 columns "city"; rename all but one'):
+        shop.load("  customers: {file: people.csv}\n")
+    shop.write("people.csv", "customer_id,city,other,other\na,Madrid,1,2\n")
+    assert shop.load("  customers: {file: people.csv}\n").table("customers").kept == 1
+
+
+@pytest.mark.parametrize("lines", [HEAD + "1,a,2026-01-01,ten\n", HEAD + "1,a,2026-01-01,10\n"])
+def test_a_file_where_the_folder_of_rejects_should_be(shop, lines):
+    shop.write("runs/rejects", "a file")
+    with pytest.raises(CampanileError, match="a file lies where a folder should be"):
+        shop.load_one("order", ORDERS, lines)
 
 
 def test_an_hour_ahead_is_no_future(shop):

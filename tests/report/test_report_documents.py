@@ -130,7 +130,7 @@ def test_writing_again_replaces_and_leaves_nothing_else(golden: Readout, early: 
 
 def test_folder_that_cannot_be_made(golden: Readout, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(CampanileError, match="cannot write the readout: "):
+    with pytest.raises(CampanileError, match="cannot write the readout in .*Not a directory; a file lies where"):
         write_readout(golden, tmp_path / "file" / "readouts")
 
 

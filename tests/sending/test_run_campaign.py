@@ -243,6 +243,21 @@ class TestRefusals:
         path.write_text(before)
         assert send(project, now=NOW + timedelta(hours=1)).status["state"] == "sent"
 
+    def test_to_make_new_keys_where_the_old_ones_signed_links(self, project: Project) -> None:
+        write_plan(project, [planned(1), planned(2, due_at=NOW + timedelta(hours=1))])
+        send(project)
+        keys = project.home / "token.keys"
+        kept = keys.read_bytes()
+        keys.unlink()
+        with pytest.raises(
+            CampanileError, match=r"the keys for links .*token\.keys are gone.*restore them from a backup"
+        ):
+            send(project, now=NOW + timedelta(hours=1))
+        assert not keys.exists()
+        keys.write_bytes(kept)
+        keys.chmod(0o600)
+        assert send(project, now=NOW + timedelta(hours=1)).status["state"] == "sent"
+
     def test_by_a_server_that_is_down_leaves_everything_due(self, tmp_path: Path) -> None:
         project = write_project(tmp_path, port=1)
         write_plan(project, several(3))
@@ -343,7 +358,7 @@ class TestTwoSenders:
             )
             senders = [_python(code, str(tmp_path)) for _ in range(3)]
             said = [sender.communicate(timeout=120)[0] for sender in senders]
-            assert all("is already sending" in text for text in said if text)
+            assert all("is already sending" in text for text in said if text), said
             assert len(sink.recipients()) == len(set(sink.recipients())) == 150
         assert account(project)["accepted"] == 150
 

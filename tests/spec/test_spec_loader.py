@@ -176,7 +176,7 @@ def test_missing_file_and_folder_are_sentences(tmp_path: Path) -> None:
     (tmp_path / "folder.yaml").mkdir()
     for name, sentence in [
         ("absent", "no such file"),
-        ("folder", "cannot be read (Is a directory); check its permissions"),
+        ("folder", "is no file that can be read; put a plain file there, or remove it"),
     ]:
         report = FileReport(f"{name}.yaml")
         assert load_document(tmp_path / f"{name}.yaml", tmp_path, report) is None

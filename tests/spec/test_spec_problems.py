@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -266,3 +267,21 @@ def test_any_value_anywhere_is_reported_and_never_raises(shop: Path, data: st.Da
         assert "pydantic" not in words
         assert "type=" not in words
         assert "\n" not in words
+
+
+@pytest.mark.parametrize("file", [C, E, S])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_plain_file_is_a_problem_and_hangs_nothing(
+    tmp_path: Path, file: str, make: Callable[[Path], None]
+) -> None:
+    write_files(tmp_path, FILES)
+    (tmp_path / file).unlink()
+    make(tmp_path / file)
+    assert any("is no file that can be read" in line for line in said(tmp_path))
+
+
+@pytest.mark.parametrize("start", ["9999-12-31", "0001-01-01"])
+def test_a_date_far_away_is_a_problem(tmp_path: Path, start: str) -> None:
+    campaign = FILES["campaigns/spring.yaml"].replace("2026-03-05", start)
+    write_files(tmp_path, {**FILES, "campaigns/spring.yaml": campaign})
+    assert any(f"the date {start} is not between the years 1900 and 2100" in line for line in said(tmp_path))

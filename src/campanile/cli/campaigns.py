@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from campanile import clock
 from campanile.cli.options import (
     json_option,
     moment,
@@ -17,7 +19,7 @@ from campanile.cli.options import (
     progress,
     project_options,
 )
-from campanile.errors import CampanileError
+from campanile.errors import CampanileError, UsageError
 from campanile.messages.preview import MAX_SHOWN
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from campanile.spec.project import Project
 
 # ruff: noqa: FBT001, PLR0913, PLR0917 - click passes every option as a parameter
+
+#: Clocks differ; and whoever plans tonight for tomorrow morning is right.
+_CLOCK_SLACK = timedelta(days=1)
 
 
 @click.command("plan")
@@ -37,6 +42,9 @@ def plan_command(campaign: str, root: Path, home: Path | None, as_of: str | None
     """Select, split and freeze CAMPAIGN; explain it before anything is sent."""
     project = open_project(root, home)
     project.campaign(campaign)
+    seen_from = moment(as_of, project)
+    if seen_from > clock.now() + _CLOCK_SLACK:
+        raise UsageError(f"--as-of {as_of} is in the future", "leave it out to plan from what is known now")
     from campanile.customers.database import CustomerDatabase
     from campanile.ledger.store import Ledger
     from campanile.plan.explain import explain
@@ -48,7 +56,7 @@ def plan_command(campaign: str, root: Path, home: Path | None, as_of: str | None
         Ledger.open(project.ledger_path) as ledger,
         progress("checking messages", quiet=as_json) as tell,
     ):
-        plan = make_plan(project, campaign, moment(as_of, project), database=database, ledger=ledger, progress=tell)
+        plan = make_plan(project, campaign, seen_from, database=database, ledger=ledger, progress=tell)
     if as_json:
         print_json(to_json(plan))
     else:
@@ -101,7 +109,6 @@ def run_command(
     Ctrl-C and SIGTERM stop cleanly. Run again to go on: nobody is written to twice.
     """
     project = _planned_project(root, home, campaign)
-    from campanile import clock
     from campanile.sending.run import run_campaign
 
     pretended = moment(at, project)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -82,6 +83,12 @@ def main(args: list[str] | None = None) -> Any:
     except CampanileError as error:
         click.echo(str(error), err=True)
         _fail(str(error), error.exit_code, as_json=as_json, problems=getattr(error, "problems", ()))
+    except Exception as error:
+        sentence = _of_the_machine(error)
+        if sentence is None:
+            raise
+        click.echo(sentence, err=True)
+        _fail(sentence, 1, as_json=as_json)
 
 
 def _fail(sentence: str, code: int, *, as_json: bool, problems: Sequence[Problem] = ()) -> NoReturn:
@@ -89,3 +96,22 @@ def _fail(sentence: str, code: int, *, as_json: bool, problems: Sequence[Problem
     if as_json:
         print_json({"contract": 1, "error": sentence, "problems": problem_rows(problems)})
     sys.exit(code)
+
+
+def _of_the_machine(error: Exception) -> str | None:
+    """One sentence without contact data for troubles of disk, clock and engine that nobody foresaw; else None."""
+    from campanile.errors import cure_of
+    from campanile.privacy import redact
+
+    kind = type(error).__name__
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return redact(f"{place}{error.strerror or kind}; {cure_of(error)}")
+    if isinstance(error, OverflowError):
+        return "a date or a number is too large to reckon with; look at the dates and amounts you gave"
+    if isinstance(error, json.JSONDecodeError):
+        return "a stored document cannot be read: the ledger or a file is damaged; put a sound backup in its place"
+    # The engine's own text quotes values, and values may be contact data. It is not imported to be asked about.
+    if type(error).__module__.partition(".")[0] in ("duckdb", "_duckdb"):
+        return f"the customer database or a file it reads fails ({kind}); restore it, or import again"
+    return None

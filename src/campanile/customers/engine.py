@@ -59,6 +59,9 @@ def _trim(text):  # type: ignore[no-untyped-def] # ibis reads the signature abov
 
 def connect(path: Path, *, read_only: bool) -> Backend:
     """The open DuckDB file, with a memory limit, room to spill beside the file, and no downloads."""
+    if "?" in str(path):
+        # The engine takes what follows for the parameters of an address, and writes its log elsewhere.
+        raise CampanileError(f"the customer database cannot lie in {path}", "choose a home without ? in its path")
     spill = path.with_name(f"{path.name}.spill-{os.getpid()}")
     if not read_only and path.exists():
         path.chmod(0o600)

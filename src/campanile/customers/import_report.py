@@ -27,6 +27,8 @@ class TableReport:
     known: int
     #: Rows of the table after the import.
     rows: int
+    #: Rows of the table whose customer is not among the customers: no campaign can reach them.
+    strangers: int = 0
     #: Where the rejects are listed; None when there are none.
     rejects: Path | None = None
 
@@ -50,6 +52,8 @@ class TableReport:
         if self.duplicates:
             lines.append(f"  {self.duplicates:,} came more than once")
         lines += [f"  {count:,} rejected: {reason}" for reason, count in self.rejected.items()]
+        if self.strangers:
+            lines.append(f"  {self.strangers:,} rows are of customers that the table customers does not have")
         if self.rejects:
             lines.append(f"  rejects are listed in {self.rejects}")
         return lines

@@ -22,7 +22,7 @@ from campanile.customers.import_report import ImportReport, TableReport
 from campanile.customers.merge import merge
 from campanile.customers.sources import TableImport, plan_imports
 from campanile.customers.staging import Stage, Staged
-from campanile.customers.tables import BOUGHT, ORDER
+from campanile.customers.tables import BOUGHT, CUSTOMERS, ORDER
 from campanile.errors import CampanileError, did_you_mean
 from campanile.spec.project import Project
 
@@ -94,6 +94,7 @@ def _import(  # noqa: PLR0913
                 if derives:
                     reports += _derive(project, database.ibis)
                 database.note_import(setting.now, reports)
+            reports = [_with_strangers(database.ibis, report) for report in reports]
             return ImportReport(tuple(_with_rejects(database.ibis, reports, jobs, project.rejects_dir)))
         finally:
             for job in jobs:
@@ -181,6 +182,15 @@ def _amount(lines: ir.Table) -> ir.IntegerValue:
     if {"unit_price", "qty"} <= set(lines.columns):
         return (lines.unit_price * lines.qty).round().cast("int64")
     raise CampanileError("orders are derived from bought, which has no amount", "map amount in import: bought")
+
+
+def _with_strangers(backend: Backend, report: TableReport) -> TableReport:
+    """The report, with how many rows of its table are of customers that nobody knows."""
+    if report.table == CUSTOMERS or not {CUSTOMERS, report.table} <= set(backend.list_tables()):
+        return report
+    rows = backend.table(report.table)
+    unknown = rows.anti_join(backend.table(CUSTOMERS), "customer_id").count().execute()
+    return replace(report, strangers=int(unknown))
 
 
 def _with_rejects(

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from campanile.customers import engine
+from campanile.errors import CampanileError, cure_of
 
 _SCHEMA = ibis.schema({"file": "string", "line": "int64", "row": "int64", "reason": "string", "value": "string"})
 
@@ -52,8 +53,12 @@ def write(backend: Backend, table: str, folder: Path) -> Path | None:
     """The file that now lists what was refused of a table; None, and no file, when nothing was."""
     path = folder / f"{table}.csv"
     refused = backend.table(table_name(table))
-    if not refused.count().execute():
-        path.unlink(missing_ok=True)
-        return None
-    engine.write_csv(backend, refused.order_by(["file", "line", "row"]), path)
+    try:
+        if not refused.count().execute():
+            path.unlink(missing_ok=True)
+            return None
+        engine.write_csv(backend, refused.order_by(["file", "line", "row"]), path)
+    except OSError as error:
+        what = f"the import is done, but what it refused cannot be listed in {path} ({error.strerror})"
+        raise CampanileError(what, f"{cure_of(error)}; then import again: nothing is imported twice") from None
     return path

@@ -85,6 +85,8 @@ def _plan(project: Project, table: str, mapping: TableMapping, settings: _Settin
                 settings.problem(table, ("columns",), f"{table} needs {needed}", f"say which column it is: {needed}: …")
     for source in sources:
         _check_header(table, mapping, source, settings)
+        if not mapping.columns:
+            _check_automatic(table, columns, source, settings)
     return TableImport(table, mapping, tuple(sources), columns, key)
 
 
@@ -153,6 +155,14 @@ def _check_header(table: str, mapping: TableMapping, source: Source, settings: _
             settings.problem(table, place, f'{source.label} has no column "{name}"', cure)
         elif times > 1:
             settings.problem(table, place, f'{source.label} has {times} columns "{name}"', "rename all but one")
+
+
+def _check_automatic(table: str, columns: Mapping[str, Column], source: Source, settings: _Settings) -> None:
+    """Reports columns that come by their own name, but twice: nobody can say which one is meant."""
+    for name in columns:
+        times = source.header.count(name)
+        if times > 1:
+            settings.problem(table, ("file",), f'{source.label} has {times} columns "{name}"', "rename all but one")
 
 
 def _names(mapping: TableMapping) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, select
 
-from campanile.errors import CampanileError
+from campanile.errors import CampanileError, cure_of
 from campanile.ledger import tables
 from campanile.ledger.faults import BROKEN_CURE, KEEP, LedgerError, sentences
 from campanile.ledger.place import PLACE, place_of
@@ -79,7 +79,7 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
     except OSError as error:
         what = f"the ledger {path} cannot be opened ({error.strerror})"
-        raise CampanileError(what, "check the folder and its rights") from None
+        raise CampanileError(what, cure_of(error)) from None
 
 
 def _prepare(connection: Any, _record: object) -> None:

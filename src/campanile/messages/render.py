@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from campanile.errors import CampanileError
 from campanile.events import Message, PlannedMessage
+from campanile.ledger.sent import anything_sent
 from campanile.messages.context import Links, build_context
 from campanile.messages.mime import Sender
 from campanile.messages.templates import MessageTemplates, known_fields, load_each
@@ -80,7 +81,7 @@ def open_messages(project: Project, campaign: str, *, columns: Collection[str] |
     return CampaignMessages(
         campaign,
         shop,
-        Links(shop.base_url, open_key_ring(project.home)),
+        Links(shop.base_url, open_key_ring(project.home, sent=lambda: anything_sent(project.ledger_path))),
         {arm: (loaded[spec.message_for(arm)], spec.offer_for(arm)) for arm in spec.arms},
         (loaded[spec.channel.message], spec.offer),
     )

@@ -14,7 +14,7 @@ import re
 import secrets
 import stat
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -112,13 +112,27 @@ def parse_keys(text: str, place: str) -> KeyRing:
     return KeyRing(keys)
 
 
-def open_key_ring(home: Path, *, variable: str = KEYS_VARIABLE) -> KeyRing:
-    """The keys of the environment variable, else of the file in `home`, which is made with one new key if missing."""
+def open_key_ring(home: Path, *, variable: str = KEYS_VARIABLE, sent: Callable[[], bool] = lambda: False) -> KeyRing:
+    """The keys of the environment variable, else of the file in `home`, which is made with one new key if missing.
+
+    Args:
+        home: Folder of the stores.
+        variable: Name of the environment variable.
+        sent: Whether messages are out: then a missing file was lost, and a new one would answer none of their links.
+
+    Raises:
+        CampanileError: The keys cannot be read, can be read by others, or are gone although messages are out.
+    """
     written = os.environ.get(variable)
     if written:
         return parse_keys(written, f"the environment variable {variable}")
     path = home / _FILE
     if not path.exists():
+        if sent():
+            what = (
+                f"the keys for links {path} are gone: new ones would answer no link, and no refusal, of what was sent"
+            )
+            raise CampanileError(what, f"restore them from a backup, or write their numbers and keys into {variable}")
         _create(path)
     try:
         with path.open("rb") as file:

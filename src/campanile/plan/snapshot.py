@@ -17,7 +17,7 @@ import ibis.expr.types as ir
 from campanile import clock
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.engine import write_parquet
-from campanile.errors import CampanileError
+from campanile.errors import CampanileError, cure_of
 from campanile.spec.campaign import Timing
 from campanile.spec.project import Project
 
@@ -100,7 +100,7 @@ def write_snapshot(
         final = draft.replace(folder / f"{digest[:16]}.parquet")
     except OSError as error:
         raise CampanileError(
-            f"cannot write the snapshot: {error.strerror}", "free disk space, then plan again"
+            f"cannot write the snapshot in {folder}: {error.strerror}", f"{cure_of(error)}; then plan again"
         ) from error
     return final, digest
 

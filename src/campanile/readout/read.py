@@ -14,6 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.history import sync_history
 from campanile.errors import CampanileError
@@ -96,6 +99,7 @@ class _Reading:
         if not database.read_only:
             sync_history(database, self.ledger)
         snapshot = self.project.home / self.plan.snapshot
+        intact = self.intact(snapshot)
         wave = Wave(
             self.plan.campaign, snapshot, messages, self.terms.experiment.primary.window, self.now, self.terms.list_rate
         )
@@ -104,7 +108,7 @@ class _Reading:
         arms = measured.arm_outcomes(measured.outcomes(database, wave, within))
         _check_arms(self.plan.campaign, self.terms, arms)
         delivery = _delivery(database, messages, self.terms)
-        record = self.record(database, snapshot)
+        record = self.record(database, intact=intact)
         inquiry = Inquiry(self.terms, setting, self.project.currency, arms, delivery, record)
         known = Readout(
             setting=setting,
@@ -177,13 +181,25 @@ class _Reading:
             registered_at=self.registered_at,
         )
 
-    def record(self, database: CustomerDatabase, snapshot: Path) -> Record:
+    def intact(self, snapshot: Path) -> bool:
+        """Whether the assignment is the one that was planned; CampanileError when it cannot even be read."""
+        try:
+            with snapshot.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != self.plan.snapshot_sha256:
+                pq.read_table(snapshot)
+        except (OSError, pa.ArrowException) as error:
+            what = f"the snapshot {snapshot} of {self.plan.campaign} cannot be read"
+            why = error.strerror if isinstance(error, OSError) and error.strerror else "it is damaged"
+            cure = "restore it from a backup: who is in which arm is written there"
+            raise CampanileError(f"{what} ({why})", cure) from None
+        return digest == self.plan.snapshot_sha256
+
+    def record(self, database: CustomerDatabase, *, intact: bool) -> Record:
         """What the stores say of the wave's making."""
         newest, a_day = measured.newest_order(database, self.now)
-        with snapshot.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Record(
-            digest == self.plan.snapshot_sha256,
+            intact,
             self.registered_at,
             self.ledger.first_hand_over(self.plan.plan_id),
             newest,

@@ -10,7 +10,7 @@ import io
 import json
 from pathlib import Path
 
-from campanile.errors import CampanileError
+from campanile.errors import CampanileError, cure_of
 from campanile.report.compose import document
 from campanile.report.html import html
 from campanile.report.jsonable import jsonable
@@ -40,8 +40,8 @@ def write_readout(readout: Readout, folder: Path) -> tuple[Path, ...]:
         folder.mkdir(parents=True, exist_ok=True)
         return tuple(_write(folder / name, text) for name, text in texts.items())
     except OSError as error:
-        what = f"cannot write the readout: {error.strerror}"
-        raise CampanileError(what, "free disk space, or choose another home") from error
+        what = f"cannot write the readout in {folder}: {error.strerror}"
+        raise CampanileError(what, f"{cure_of(error)}, or choose another home") from error
 
 
 def _write(path: Path, text: str) -> Path:

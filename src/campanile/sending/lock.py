@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from campanile.errors import CampanileError
+from campanile.errors import CampanileError, cure_of
 
 
 @contextmanager
@@ -37,8 +37,7 @@ def _open(ledger: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        cure = "check the folder and its rights; the name must be free, or a file left by an earlier run"
-        raise CampanileError(f"{path} cannot be opened ({error.strerror})", cure) from None
+        raise CampanileError(f"{path} cannot be opened ({error.strerror})", cure_of(error)) from None
 
 
 def _lock(handle: int, ledger: Path) -> None:

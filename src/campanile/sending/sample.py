@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from campanile.errors import CampanileError, cure_of
 from campanile.events import CONTROL
 from campanile.ledger import Ledger
 from campanile.ledger.hand_overs import sample
@@ -26,7 +27,10 @@ def write_preview(project: Project, campaign: str, ledger: Ledger, *, count: int
     messages = preview(open_messages(project, campaign).as_samples().render, chosen, most=MAX_SHOWN)
     page = contact_sheet(messages, title=f"{campaign}, wave {plan.wave}", labels=[message.arm for message in chosen])
     path = project.home / "previews" / f"{campaign}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(page, encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise CampanileError(f"the page {path} cannot be written ({error.strerror})", cure_of(error)) from None
     return path, len(messages)

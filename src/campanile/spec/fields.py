@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, WithJsonSchema
 
-from campanile.clock import Duration
+from campanile.clock import LAST_YEAR, Duration
 from campanile.clock import zone as find_zone
 from campanile.errors import did_you_mean
 from campanile.money import Currency
@@ -26,6 +26,8 @@ _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 #: What can be part of a file name.
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,58}[A-Za-z0-9])?")
 _SHOWN = 40
+#: Birthdays lie before the first moment of any shop.
+_FIRST_YEAR = 1900
 
 #: ISO 4217 codes in use, so that RMB is caught before a report prints it.
 _CODES = """
@@ -284,12 +286,15 @@ def calendar_date(value: object) -> date:
     if isinstance(value, date):
         return value
     words = _words(value)
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", words):
+        raise Unreadable(f"wants a date, got {shown(value)}", "write year-month-day, as in 2026-03-05")
     try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", words):
-            return date.fromisoformat(words)
+        day = date.fromisoformat(words)
     except ValueError as error:
         raise Unreadable(f'there is no date "{words}"', "write year-month-day, as in 2026-03-05") from error
-    raise Unreadable(f"wants a date, got {shown(value)}", "write year-month-day, as in 2026-03-05")
+    if not _FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise Unreadable(f"the date {words} is not between the years {_FIRST_YEAR} and {LAST_YEAR}")
+    return day
 
 
 def time_zone(value: object) -> ZoneInfo:

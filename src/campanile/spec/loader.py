@@ -7,6 +7,7 @@ that come twice are problems, and every place in the data knows its line. Never 
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -93,6 +94,9 @@ def load_document(path: Path, root: Path, report: FileReport) -> Document | None
 
 def _read(path: Path, report: FileReport) -> str | None:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            report.at_line(0, "is no file that can be read", "put a plain file there, or remove it")
+            return None
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
