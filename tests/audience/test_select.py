@@ -190,12 +190,17 @@ def test_engine_and_ledger_compare_addresses_by_one_rule(texts: list[str]) -> No
         assert found == {str(number): address_key(medium, text) for number, text in enumerate(texts)}
 
 
+@pytest.mark.parametrize("address", ["josé@mail.example", "li\u200b@mail.example", "ＬＩ＠mail.example", "li mail", ""])
+def test_a_shop_cannot_vouch_for_an_address_that_no_mail_can_carry(address: str) -> None:
+    audience = chosen(world(customer("A", email=address, email_ok=True)), EVERYBODY, medium="email")
+    assert lost(audience) == {"A": "reachability"}
+
+
 @pytest.mark.parametrize(
     ("medium", "suppressed", "typed"),
     [
-        ("email", "straße@mail.example", "Straße@Mail.Example"),
-        ("email", "İpek@mail.example", " İPEK@mail.example"),
-        ("email", "li@mail.example", "ＬＩ＠mail.example\u3000"),
+        ("email", "li@mail.example", " LI@Mail.Example "),
+        ("email", "Li@bücher.example", "li@bücher.example"),
         ("sms", "+8613800138000", "008613800138000"),
         ("sms", "0086 138 0013 8000", "8613800138000"),
         ("sms", "8613800138000", "+86 (138) 0013-8000"),

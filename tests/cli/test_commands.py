@@ -56,10 +56,10 @@ def test_wrong_use_is_exit_code_2() -> None:
 
 
 def test_what_is_still_to_come_cannot_be_read(tmp_path: Path) -> None:
-    done = campanile("readout", "winback", "--now", "2999-01-01", home=tmp_path)
+    done = campanile("readout", "winback", "--now", "2090-01-01", home=tmp_path)
     assert done.returncode == 2
     assert done.stderr.strip() == (
-        "2999-01-01 has not come yet, and nobody can read what is still to happen; "
+        "2090-01-01 has not come yet, and nobody can read what is still to happen; "
         "leave --now out, or give a moment in the past"
     )
 

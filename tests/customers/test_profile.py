@@ -250,17 +250,15 @@ _ADDRESSES = st.builds(
 
 @given(st.lists(_ADDRESSES | st.emails(), min_size=1, max_size=40))
 def test_a_mail_can_be_written_to_every_address_that_is_well_written(addresses):
-    table = ibis.memtable(
-        {"email": addresses, "email_ok": [True] * len(addresses)}, schema={"email": "string", "email_ok": "boolean"}
-    )
+    table = ibis.memtable({"email": addresses}, schema={"email": "string"})
     found = ibis.duckdb.connect().to_pyarrow(contact_flags(table)["email_ok"].name("ok")).to_pylist()
     for address, well_written in zip(addresses, found, strict=True):
         if well_written:
             assert recipient(address)
 
 
-def test_a_shop_cannot_vouch_for_an_address_that_no_mail_can_carry(memory):
-    flags = {"a@b.example": (None, True), "c@d.example": (False, False), "josé@b.example": (True, False)}
+def test_the_shop_s_own_word_on_an_address_comes_first(memory):
+    flags = {"a@b.example": (None, True), "c@d.example": (False, False), "josé@b.example": (True, True)}
     columns = {"email": list(flags), "email_ok": [said for said, _ in flags.values()]}
     table = ibis.memtable(columns, schema={"email": "string", "email_ok": "boolean"})
     found = memory.to_pyarrow(contact_flags(table)["email_ok"].name("ok")).to_pylist()

@@ -120,7 +120,7 @@ def test_raw_values_of_cdnow_are_the_expected_ones(cdnow):
     orders = database.net_orders(datetime(1998, 7, 1, tzinfo=UTC)).to_pandas()
     money = orders.groupby("customer_id")["net"].sum().loc[paying]
     assert money.tolist() == (both["monetary expected"] * 100).round().astype(int).tolist()
-    assert "active 94 days, silent 200, sleeping 283, lapsed 400 (from campanile.yaml)" in report.text()
+    assert "active 94 days, silent 200, sleeping 283, lapsed 400 (from campanile.yaml)" in report.text(project.zone)
 
 
 def test_stages_of_cdnow_predict_what_the_reference_measured(cdnow):

@@ -24,6 +24,7 @@ SHOWN = {
 FREE = {"rejected", "excluded", "arms", "stages", "segments"}
 
 WORDS = {
+    "audience": [str(ROOT / "campaigns" / "winback.yaml"), "--as-of", "2026-03-01T09:00"],
     "plan": ["winback", "--as-of", "2026-03-01T09:00"],
     "preview": ["winback", "--count", "1"],
     "run": ["winback", "--now", "2026-03-05T10:30"],
@@ -57,7 +58,7 @@ def differing(documented: Any, real: Any) -> set[str]:
     return {path for path in found if not any(path.startswith(f"{each}[]") for each in empty)}
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"check", "schema", "rehearse"}))
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"init", "check", "schema", "rehearse"}))
 def test_the_page_shows_what_the_command_prints(command: str, shop: Project) -> None:
     if command not in {"import", "profile"}:
         planned(shop)
@@ -73,6 +74,11 @@ def test_a_failure_and_the_check_have_the_documented_shape(tmp_path: Path) -> No
     done = CliRunner().invoke(cli, ["check", "--json", "--project", str(tmp_path)])
     assert differing(SHOWN["check"], json.loads(done.stdout)) == set()
     assert differing(SHOWN["check"]["problems"], SHOWN["A failure"]["problems"]) == set()
+
+
+def test_an_empty_shop_has_the_documented_shape(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["init", str(tmp_path / "shop"), "--json"], catch_exceptions=False)
+    assert differing(SHOWN["init"], json.loads(done.stdout)) == set()
 
 
 def test_the_way_of_the_readme_runs_on_the_stores_of_a_rehearsal(tmp_path: Path) -> None:

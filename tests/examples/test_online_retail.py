@@ -40,7 +40,7 @@ def test_the_tutorial_tells_what_its_commands_print(tmp_path: Path) -> None:
     lines = [line for block in blocks for line in block.split("```")[0].splitlines() if line.strip(" …")]
     missing = [line for line in lines if line not in printed]
     assert not missing
-    for figure in ("−10.32 to +2.22 points", "53,996 GBP", "47.29%", "43.22%"):
+    for figure in ("−10.32 to +2.22 points", "53,068 GBP", "47.29%", "43.22%"):
         assert figure in printed
         assert figure in told
     assert responders(tmp_path) == {"control": (480, 227), "treatment": (479, 207)}

@@ -72,7 +72,7 @@ def reachable(medium: str, frame: Frame) -> Verdict:
         refused = [~_flag(joined, name, frame) for name in _REFUSALS if name in joined.columns]
         address = cast(ir.StringValue, customer_column(joined, reach.address, FieldType.TEXT, frame))
         # A shop may say that an address works; when no mail can be written to it, it does not.
-        usable = mailable(address) if medium == "email" else address.strip() != ""
+        usable = mailable(address.strip()) if medium == "email" else address.strip() != ""
         return reduce(and_, [*allowed, *refused, surely(usable)])
 
     return verdict

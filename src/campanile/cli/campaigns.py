@@ -185,8 +185,9 @@ def resolve_command(
 @json_option
 def readout_command(campaign: str, root: Path, home: Path | None, at: str | None, as_json: bool) -> None:
     """Read the experiment of CAMPAIGN: can it be trusted, did it work, did it pay; as HTML, Markdown, JSON, CSV."""
-    project = _planned_project(root, home, campaign)
+    project = open_project(root, home)
     now = past_moment(at, project)
+    _needs_plan(project, campaign)
     from campanile.customers.database import CustomerDatabase
     from campanile.ledger.store import Ledger
     from campanile.readout.read import read_out
@@ -205,11 +206,22 @@ def readout_command(campaign: str, root: Path, home: Path | None, at: str | None
 
 
 def _planned_project(root: Path, home: Path | None, campaign: str) -> Project:
-    """The project, when it has the campaign and a ledger in which it may be planned."""
+    """The project, when its ledger knows a plan of the campaign, or may."""
     project = open_project(root, home)
-    project.campaign(campaign)
-    needs_store(project.ledger_path, project, f"run `campanile plan {campaign}`")
+    _needs_plan(project, campaign)
     return project
+
+
+def _needs_plan(project: Project, campaign: str) -> None:
+    """Nothing when the ledger has a plan of the campaign: what is registered there outlives the campaign's file."""
+    from campanile.ledger.store import Ledger
+
+    if not project.ledger_path.exists():
+        project.campaign(campaign)
+    needs_store(project.ledger_path, project, f"run `campanile plan {campaign}`")
+    with Ledger.open(project.ledger_path) as ledger:
+        if ledger.plan(campaign) is None:
+            project.campaign(campaign)
 
 
 def _planned(ledger: Ledger, campaign: str) -> PlanRecord:

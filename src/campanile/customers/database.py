@@ -61,7 +61,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     COMMITTED: {"customer_id": "string", "channel": "string"},
     LEDGER_READ: {"ledger": "string", "serial": "int64"},
 }  # fmt: skip
-_NO_RETURNS = {"customer_id": "string", "at": "timestamp", "amount": "int64"}
+_NO_RETURNS = {"customer_id": "string", "at": "timestamp(6)", "amount": "int64"}
 _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
 
 

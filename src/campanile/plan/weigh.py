@@ -45,4 +45,5 @@ def _messages(check: RenderCheck) -> Iterator[str]:
         yield f"{check.clipped:,} mails are so large that Gmail cuts them off"
     smallest, _, largest = check.segments
     if largest > 1:
-        yield f"an SMS takes {smallest} to {largest} parts, each paid for"
+        parts = str(largest) if smallest == largest else f"{smallest} to {largest}"
+        yield f"an SMS takes {parts} parts, each paid for"

@@ -222,6 +222,8 @@ def _paid(found: Economics, readout: Readout) -> str:
     cash = money(readout.setting.currency)
     who = "The campaign" if len(readout.economics) == 1 else f"Arm {found.treatment}"
     told = "earned" if found.incremental_profit >= 0 else "lost"
+    if found.profit_low is None or found.profit_high is None or found.profit_low <= 0 <= found.profit_high:
+        who = f"By the best estimate {who[0].lower()}{who[1:]}"
     return (
         f"{who} {told} {cash.text(abs(found.incremental_profit))} after all costs "
         f"({level(found.alpha)} interval {cash.interval(found.profit_low, found.profit_high)}); "
