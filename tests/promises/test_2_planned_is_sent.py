@@ -95,6 +95,38 @@ def test_a_changed_template_is_not_sent_as_if_it_had_been_planned(own_shop: Call
     assert not mails(project)
 
 
+def test_an_included_file_is_part_of_what_was_planned(own_shop: Callable[[], Project]) -> None:
+    project = own_shop()
+    templates = project.root / "templates"
+    (templates / "sign.txt.j2").write_text('{% include "name.txt.j2" %}\n', encoding="utf-8")
+    (templates / "name.txt.j2").write_text("The shop\n", encoding="utf-8")
+    text = templates / "winback.txt.j2"
+    text.write_text(text.read_text(encoding="utf-8") + '{%- include "sign.txt.j2" %}\n', encoding="utf-8")
+    planned(own_shop())
+    (templates / "name.txt.j2").write_text("Somebody else\n", encoding="utf-8")
+    with pytest.raises(CampanileError, match="templates of winback changed since it was planned"):
+        run_campaign(own_shop(), "winback", mode="send", now=lambda: DUE)
+
+
+def test_a_plan_of_which_nothing_was_ever_handed_over_can_be_made_anew(own_shop: Callable[[], Project]) -> None:
+    """All too late: the campaign is not burnt, its day can be put right."""
+    first = planned(own_shop())
+    expired = run_campaign(own_shop(), "winback", mode="send", now=lambda: DUE + timedelta(days=30))
+    assert expired.status["expired"] == expired.status["planned"]
+    file = own_shop().root / "campaigns" / "winback.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("2026-03-05", "2026-03-12"), encoding="utf-8")
+    second = planned(own_shop())
+    assert second.plan_id != first.plan_id
+    sent = run_campaign(own_shop(), "winback", mode="send", now=lambda: DUE + timedelta(days=7))
+    assert sent.status["accepted"] == sent.status["planned"] > 0
+
+
+def test_a_plan_whose_day_has_passed_says_so(own_shop: Callable[[], Project]) -> None:
+    file = own_shop().root / "campaigns" / "winback.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("2026-03-05", "2026-02-05"), encoding="utf-8")
+    assert planned(own_shop()).problems[0].startswith("timing.start is 2026-02-05: its deadline has passed")
+
+
 def test_a_tampered_snapshot_stops_the_run(shop: Project) -> None:
     plan = planned(shop)
     with (shop.home / plan.snapshot).open("ab") as file:

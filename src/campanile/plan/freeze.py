@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,9 @@ from typing import Any
 from campanile.spec.conditions import metrics_needed, segments_needed
 from campanile.spec.loader import FileReport, load_document
 from campanile.spec.project import Project
+
+#: The name of another file in a template; messages.compose takes no computed ones.
+_REFERENCE = re.compile(rb"""{%[-+]?\s*(?:extends|include)\s+["']([\w.-]+)["']""")
 
 
 def frozen_spec(project: Project, campaign: str) -> dict[str, Any]:
@@ -92,7 +96,15 @@ def _plain(value: object) -> object:
 
 
 def _templates(root: Path, names: set[str]) -> dict[str, str]:
-    """sha256 by file of the named templates and of the layouts they may extend."""
+    """sha256 by file of the named templates and of every file that they extend or include."""
     folder = root / "templates"
-    files = [*folder.glob("_*.j2"), *(path for name in names for path in folder.glob(f"{name}.*.j2"))]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
+    waiting = [path for name in names for path in folder.glob(f"{name}.*.j2")]
+    found: dict[str, str] = {}
+    while waiting:
+        path = waiting.pop()
+        if path.name in found or not path.is_file():
+            continue
+        source = path.read_bytes()
+        found[path.name] = hashlib.sha256(source).hexdigest()
+        waiting += [folder / named.decode() for named in _REFERENCE.findall(source)]
+    return dict(sorted(found.items()))

@@ -25,7 +25,7 @@ from campanile.customers.engine import batches, parquet_rows
 from campanile.customers.profile import ensure_profile
 from campanile.design.assign import assign
 from campanile.errors import CampanileError
-from campanile.events import CONTROL, MessageState, PlannedMessage
+from campanile.events import CONTROL, PlannedMessage
 from campanile.ledger.records import PlanRecord
 from campanile.ledger.store import Ledger
 from campanile.messages.check import RenderCheck, check_all
@@ -97,9 +97,7 @@ def stored_plan(ledger: Ledger, campaign: str, wave: str | None = None) -> Plan 
     record = ledger.plan(campaign, wave)
     if record is None:
         return None
-    tally = ledger.tally(record.plan_id)
-    begun = record.state != "planned" or tally[MessageState.DUE] + tally[MessageState.HELD] < tally.planned
-    return from_summary(record, begun=begun)
+    return from_summary(record, begun=ledger.begun(record.plan_id))
 
 
 def message_id(campaign: str, wave: str, step: str, customer_id: str) -> str:
@@ -195,6 +193,14 @@ class _Work:
         shop = self.project.zone
         return shop if self.spec.timing.clock == "shop" else zone_or(str(name or ""), shop)
 
+    def _too_late(self) -> str | None:
+        """What is said when every message of the plan would expire at once."""
+        timing = self.spec.timing
+        moment = clock.local_moment(timing.start, timing.at, self.project.zone)
+        if timing.deadline.after(moment) > self.as_of:
+            return None
+        return f"timing.start is {timing.start}: its deadline has passed, and every message would expire unsent"
+
     def register(  # noqa: PLR0913
         self,
         path: Path,
@@ -224,7 +230,7 @@ class _Work:
             strength=strength,
             load=_load(self.project, self.spec, check),
             currency=self.project.currency.code,
-            problems=weigh(arms, strength, check),
+            problems=weigh(arms, strength, check, too_late=self._too_late()),
         )
         record = _record(draft, frozen, digest)
         self.ledger.register(record, self.messages(path, messages.variables))

@@ -12,9 +12,11 @@ from campanile.plan.types import Strength
 SMALL_CONTROL = 1_000
 
 
-def weigh(arms: Mapping[str, int], strength: Strength | None, check: RenderCheck) -> tuple[str, ...]:
+def weigh(
+    arms: Mapping[str, int], strength: Strength | None, check: RenderCheck, *, too_late: str | None = None
+) -> tuple[str, ...]:
     """What speaks against sending this plan as it is, most weighty first."""
-    return tuple(_strength(strength)) + tuple(_arms(arms)) + tuple(_messages(check))
+    return (*filter(None, [too_late]), *_strength(strength), *_arms(arms), *_messages(check))
 
 
 def _strength(strength: Strength | None) -> Iterator[str]:
