@@ -12,10 +12,10 @@ import ibis
 import ibis.expr.types as ir
 
 from campanile.audience.compare import Figure, checked, holds, surely
-from campanile.audience.frame import Frame, naive
+from campanile.audience.frame import Frame
 from campanile.audience.moments import span_of
 from campanile.clock import Duration
-from campanile.customers.zones import shop_time
+from campanile.customers.zones import naive, shop_time
 from campanile.errors import CampanileError
 from campanile.spec.conditions import Around, EventUse, Since
 from campanile.spec.vocabulary import CLOCK_FIELDS, WEEKDAYS, EventType, load_vocabulary

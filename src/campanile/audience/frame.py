@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -31,15 +31,10 @@ class Frame:
     def stored(self, number: Decimal, type_: FieldType) -> int | float:
         """A number of a target as the database holds it: an amount of money in minor units.
 
-        >>> Frame(datetime(2026, 3, 1, tzinfo=UTC), ZoneInfo("UTC"), Currency("EUR"), {}).stored(
+        >>> Frame(datetime(2026, 3, 1), ZoneInfo("UTC"), Currency("EUR"), {}).stored(
         ...     Decimal("12.5"), FieldType.MONEY
         ... )
         1250
         """
         scaled = number * self.currency.scale if type_ is FieldType.MONEY else number
         return int(scaled) if scaled == scaled.to_integral_value() else float(scaled)
-
-
-def naive(moment: datetime) -> datetime:
-    """A moment as event tables hold it: UTC, without a zone."""
-    return moment.astimezone(UTC).replace(tzinfo=None)

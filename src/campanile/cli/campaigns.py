@@ -19,12 +19,10 @@ from campanile.cli.options import (
     progress,
     project_options,
 )
-from campanile.errors import CampanileError, UsageError
+from campanile.errors import UsageError
 from campanile.messages.preview import MAX_SHOWN
 
 if TYPE_CHECKING:
-    from campanile.ledger.records import PlanRecord
-    from campanile.ledger.store import Ledger
     from campanile.spec.project import Project
 
 # ruff: noqa: FBT001, PLR0913, PLR0917 - click passes every option as a parameter
@@ -131,10 +129,11 @@ def status_command(campaign: str, root: Path, home: Path | None, as_json: bool) 
     """Account for every planned message of CAMPAIGN: the states add up to the plan."""
     project = _planned_project(root, home, campaign)
     from campanile.ledger.store import Ledger
+    from campanile.sending.frozen import planned_record
     from campanile.sending.status import status, status_text
 
     with Ledger.open(project.ledger_path) as ledger:
-        account = status(ledger, _planned(ledger, campaign))
+        account = status(ledger, planned_record(ledger, campaign))
     if as_json:
         print_json(account)
     else:
@@ -168,10 +167,11 @@ def resolve_command(
     """Settle hand-overs of CAMPAIGN whose answer was lost, by a person's word."""
     project = _planned_project(root, home, campaign)
     from campanile.ledger.store import Ledger
+    from campanile.sending.frozen import planned_record
     from campanile.sending.resolve import resolve
 
     with Ledger.open(project.ledger_path) as ledger:
-        settled = resolve(ledger, _planned(ledger, campaign), outcome, who=who, why=why, message_ids=messages)
+        settled = resolve(ledger, planned_record(ledger, campaign), outcome, who=who, why=why, message_ids=messages)
     if as_json:
         print_json({"contract": 1, "campaign": campaign, "settled": settled, "as": outcome})
     else:
@@ -222,10 +222,3 @@ def _needs_plan(project: Project, campaign: str) -> None:
     with Ledger.open(project.ledger_path) as ledger:
         if ledger.plan(campaign) is None:
             project.campaign(campaign)
-
-
-def _planned(ledger: Ledger, campaign: str) -> PlanRecord:
-    record = ledger.plan(campaign)
-    if record is None:
-        raise CampanileError(f"{campaign} is not planned", f"run `campanile plan {campaign}`")
-    return record
