@@ -40,6 +40,9 @@ ANTI JOIN (
         AND "at" >= TIMESTAMP '{as_of}' - INTERVAL 14 DAY AND "at" < TIMESTAMP '{as_of}'
 ) USING (customer_id)
 ANTI JOIN (FROM ticket WHERE kind = 'complaint' AND status = 'open' AND "at" < TIMESTAMP '{as_of}') USING (customer_id)
+ANTI JOIN (
+    FROM unsubscribed WHERE coalesce(channel, '') IN ('email', '') AND "at" < TIMESTAMP '{as_of}'
+) USING (customer_id)
 ANTI JOIN capped USING (customer_id)
 QUALIFY row_number() OVER (PARTITION BY address ORDER BY customer_id) = 1
 ) TO '{path}' (FORMAT parquet, COMPRESSION zstd)
