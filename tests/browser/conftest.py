@@ -30,9 +30,9 @@ class Noise:
             self.asked.append(request.url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, started once."""
+    """Chromium, started for one file: while it runs, no other event loop can."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium (Debian's package `chromium`)")
     with sync_playwright() as playwright:
