@@ -15,10 +15,10 @@ from campanile.audience.aggregates import Aggregates, Events
 from campanile.audience.compare import surely
 from campanile.audience.compile import Verdict, customer_column
 from campanile.audience.frame import Frame
-from campanile.customers.reach import mailable
+from campanile.customers.reach import MAILABLE, mailable
 from campanile.customers.zones import shop_day
 from campanile.errors import CampanileError, did_you_mean
-from campanile.ledger.addresses import LETTERS, NOT_DIGITS, PREFIX
+from campanile.ledger.addresses import LETTERS, NOT_DIGITS, PREFIX, UNUSUAL
 from campanile.spec.conditions import EventUse, FieldTest, Is, Length, Lifetime
 from campanile.spec.settings import Cap
 from campanile.spec.vocabulary import FieldType
@@ -72,10 +72,15 @@ def reachable(medium: str, frame: Frame) -> Verdict:
         refused = [~_flag(joined, name, frame) for name in _REFUSALS if name in joined.columns]
         address = cast(ir.StringValue, customer_column(joined, reach.address, FieldType.TEXT, frame))
         # A shop may say that an address works; when no mail can be written to it, it does not.
-        usable = mailable(address.strip()) if medium == "email" else address.strip() != ""
+        usable = _mailable(joined, address) if medium == "email" else address.strip() != ""
         return reduce(and_, [*allowed, *refused, surely(usable)])
 
     return verdict
+
+
+def _mailable(joined: ir.Table, address: ir.StringValue) -> ir.BooleanValue:
+    """Whether a mail can be written to the address: worked out once in the profile, where there is one."""
+    return cast(ir.BooleanValue, joined[MAILABLE]) if MAILABLE in joined.columns else mailable(address.strip())
 
 
 def _flag(joined: ir.Table, name: str, frame: Frame) -> ir.BooleanValue:
@@ -85,7 +90,7 @@ def _flag(joined: ir.Table, name: str, frame: Frame) -> ir.BooleanValue:
 def address_of(joined: ir.Table, medium: str, frame: Frame) -> ir.StringValue:
     """The contact point as the ledger compares it, however it was typed; empty when unknown."""
     column = cast(ir.StringValue, customer_column(joined, reach_of(medium).address, FieldType.TEXT, frame))
-    written = column.translate(*LETTERS)
+    written = ibis.ifelse(column.re_search(UNUSUAL), column.translate(*LETTERS), column.lower())
     if medium == "sms":
         written = written.re_replace(NOT_DIGITS, "").re_replace(PREFIX, "")
     return cast(ir.StringValue, written.fill_null(""))

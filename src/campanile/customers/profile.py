@@ -13,7 +13,7 @@ from campanile.customers import engine, rfm
 from campanile.customers.database import PROFILE, CustomerDatabase
 from campanile.customers.orders import before
 from campanile.customers.profile_report import ProfileReport, Rate
-from campanile.customers.reach import contact_flags, gone
+from campanile.customers.reach import MAILABLE, contact_flags, gone, mailable
 from campanile.customers.stages import STAGES, StageCuts, stage_cuts, stage_of
 from campanile.customers.tables import CUSTOMERS, ORDER, VISITED
 from campanile.customers.zones import naive, shop_day
@@ -147,6 +147,8 @@ def _profile(customers: ir.Table, buyers: ir.Table, visits: ir.Table | None, cut
     for column in ("orders", "buying_days", "frequency_365d", "money_365d"):
         values[column] = buyers[column].fill_null(0)
     stage = ibis.ifelse(gone(customers), "dead", stage_of(buyers.recency_days, cuts))
+    if "email" in customers.columns:
+        values[MAILABLE] = mailable(customers.email)
     profile = joined.select(customers.customer_id, **values, **contact_flags(customers), stage=stage)
     profile = profile.drop("rfm_orders", "rfm_money")
     if visits is None:

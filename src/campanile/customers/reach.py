@@ -29,6 +29,8 @@ _LONGEST, _LONGEST_LABEL, _GROWTH = 254, 63, 5
 _PHONE = r"^\+?\d{7,15}$"
 _PHONE_FILLING = r"[\s().\-/]"
 
+#: The column of the profile that says whether a mail can be written to the address, whatever the shop says of it.
+MAILABLE = "mailable"
 #: Other channels that a shop may know to be open.
 _FLAGS = ("postal_ok", "wechat_bound", "app_installed", "push_on")
 

@@ -18,6 +18,8 @@ _PLAIN = "".join(chr(code) for code in range(0x21, 0x7F))
 
 #: Each character of the first becomes the one at its place in the second; those without a partner go.
 LETTERS = (string.ascii_uppercase + _WIDE + _BLANKS, string.ascii_lowercase + _PLAIN.lower())
+#: Where this finds nothing, `LETTERS` does no more than the small letters of ASCII, which engines make 40 times faster.
+UNUSUAL = r"[^\x21-\x7e]"
 #: What is no digit goes from a number, then the prefix that a plus sign stands for.
 NOT_DIGITS = "[^0-9]"
 PREFIX = "^00"
