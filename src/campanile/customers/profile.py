@@ -147,9 +147,10 @@ def _profile(customers: ir.Table, buyers: ir.Table, visits: ir.Table | None, cut
     for column in ("orders", "buying_days", "frequency_365d", "money_365d"):
         values[column] = buyers[column].fill_null(0)
     stage = ibis.ifelse(gone(customers), "dead", stage_of(buyers.recency_days, cuts))
+    flags = contact_flags(customers)
     if "email" in customers.columns:
-        values[MAILABLE] = mailable(customers.email)
-    profile = joined.select(customers.customer_id, **values, **contact_flags(customers), stage=stage)
+        values[MAILABLE] = mailable(customers.email) if "email_ok" in customers.columns else flags["email_ok"]
+    profile = joined.select(customers.customer_id, **values, **flags, stage=stage)
     profile = profile.drop("rfm_orders", "rfm_money")
     if visits is None:
         return profile
