@@ -15,10 +15,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import duckdb
+import ibis
 import pytest
 
 from campanile import clock
 from campanile.cli.main import COMMANDS, main
+from campanile.customers.database import COMMITTED, CustomerDatabase
 from campanile.ledger.store import Ledger
 from campanile.spec.project import Project
 from conftest import DUE, ROOT, planned
@@ -386,3 +388,17 @@ class Raise:
 
     def __call__(self, **_: object) -> None:
         raise self.error
+
+
+def test_the_audience_of_a_campaign_is_the_one_that_is_planned(shop: Project) -> None:
+    """Also when what other plans are about to send was last counted for somebody else."""
+    plan = planned(shop)
+    with CustomerDatabase.open(shop) as database:
+        customers = database.table("customers").select("customer_id")
+        committed = ibis.union(customers, customers).mutate(channel=ibis.literal("email"))
+        database.store_own(COMMITTED, committed)
+    done = campanile("audience", "campaigns/winback.yaml", *AS_OF, "--json", home=shop.home)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["size"] == plan.audience
+    assert [(line["line"], line["left"]) for line in told["waterfall"]] == [(s.line, s.left) for s in plan.waterfall]

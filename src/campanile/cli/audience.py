@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from campanile.audience.many import Many
     from campanile.audience.select import Audience
     from campanile.customers.database import CustomerDatabase
+    from campanile.spec.campaign import CampaignSpec
     from campanile.spec.project import Project
 
 _YES_NO = {True: "yes", False: "no", None: "-"}
@@ -88,10 +89,22 @@ def _select(project: Project, database: CustomerDatabase, as_of: datetime, file:
     campaign = _campaign_of(project, file)
     if campaign is not None:
         spec = project.campaign(campaign)
+        _count_other_plans(project, spec, database, as_of)
         return select(spec.target, database, as_of, project=project, medium=spec.channel.use)
     target, named = read_target_file(file, project)
     project = replace(project, segments=named.segments, metrics=named.metrics)
     return select(target, database, as_of, project=project, medium=None)
+
+
+def _count_other_plans(project: Project, spec: CampaignSpec, database: CustomerDatabase, as_of: datetime) -> None:
+    """Makes the caps see what other plans are about to send, as `campanile plan` does."""
+    from campanile.ledger.store import Ledger
+    from campanile.plan.make import WAVE
+    from campanile.plan.past import sync_planned
+
+    if project.ledger_path.exists():
+        with Ledger.open(project.ledger_path) as ledger:
+            sync_planned(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
 
 
 def _campaign_of(project: Project, file: str) -> str | None:
