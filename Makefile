@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install demo test test-slow lint types bench docs schema lock clean
+.PHONY: help install install-spark demo test test-slow test-engines lint types bench docs schema lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,6 +17,13 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
+install-spark: $(STAMP)-spark ## add Spark to .venv (400 MB; wants Java 17 or later)
+
+$(STAMP)-spark: $(STAMP) requirements-spark.lock
+	$(BIN)/pip install -qq --no-compile --disable-pip-version-check --no-deps --no-build-isolation --require-hashes \
+	    --requirement requirements-spark.lock
+	touch $@
+
 demo: install ## run one whole campaign on a generated shop: import, plan, send, respond, read
 	$(BIN)/campanile rehearse winback
 
@@ -25,6 +32,9 @@ test: install ## pass the tests
 
 test-slow: install ## the slow suites: statistics, crashes, browser, engines
 	$(BIN)/python -m pytest -q -m "statistical or crash or browser or engines"
+
+test-engines: install-spark ## the same people on DuckDB, PostgreSQL and Spark (CAMPANILE_POSTGRES names the server)
+	$(BIN)/python -m pytest -q -m engines
 
 lint: install ## style and the direction of imports
 	$(BIN)/ruff check .
@@ -44,9 +54,11 @@ docs: install ## build the documentation into site/
 schema: install ## write the JSON Schemas and the reference pages from the models
 	$(BIN)/campanile schema --write
 
-lock: ## renew requirements.lock (needs uv)
-	uv pip compile pyproject.toml --all-extras --python-version 3.11 --python-platform linux --generate-hashes \
-	    --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+LOCK := --python-version 3.11 --python-platform linux --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+lock: ## renew the locks (needs uv)
+	uv pip compile pyproject.toml --extra providers --extra postgres --extra dev $(LOCK) --output-file requirements.lock
+	echo "pyspark>=4.0,<4.1" | uv pip compile - $(LOCK) --constraint requirements.lock --output-file requirements-spark.lock
 
 clean: ## remove what tests, docs, benchmarks and rehearsals have made; the shop's own runs/ stays
 	rm -rf runs/rehearsal runs/bench site build .mypy_cache .ruff_cache .hypothesis .import_linter_cache

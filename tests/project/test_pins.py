@@ -12,12 +12,12 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCKS = ("requirements.lock", "requirements-spark.lock")
 CAPPED = {"fastapi": "0.151", "duckdb": "2.0.0", "sqlglot": "30.1.0", "sqlalchemy": "2.1.0"}
 
 
-def locked() -> dict[str, str]:
-    text = (ROOT / "requirements.lock").read_text()
-    return dict(re.findall(r"^([a-z0-9_.-]+)==(\S+)", text, flags=re.MULTILINE))
+def locked(lock: str = LOCKS[0]) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9_.-]+)==(\S+)", (ROOT / lock).read_text(), flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize(("package", "broken"), CAPPED.items())
@@ -33,15 +33,17 @@ def test_the_environment_is_the_locked_one() -> None:
 
 def test_the_lock_covers_every_requirement() -> None:
     wanted = [*PROJECT["dependencies"], *(r for extra in PROJECT["optional-dependencies"].values() for r in extra)]
+    both = locked() | locked("requirements-spark.lock")
     for requirement in map(Requirement, wanted):
-        version = locked()[requirement.name.lower()]
+        version = both[requirement.name.lower()]
         assert requirement.specifier.contains(version), requirement
 
 
-def test_the_lock_has_hashes_and_names_no_host() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("lock", LOCKS)
+def test_the_lock_has_hashes_and_names_no_host(lock: str) -> None:
+    text = (ROOT / lock).read_text()
     entries = re.split(r"\n(?=[a-z])", text.strip())
-    assert len(entries) == len(locked())
+    assert len(entries) == len(locked(lock))
     assert all("--hash=sha256:" in entry for entry in entries)
     assert "://" not in text
     assert "index-url" not in text
