@@ -167,7 +167,9 @@ def test_roll_out_that_has_not_earned_its_fixed_cost_says_so() -> None:
 )
 def test_rule_on_money_reads_the_limit_in_minor_units(words: str, low: float, high: float, holds: bool) -> None:
     _, revenue = compared()
-    found = judge(rule(words), replace(revenue, metric="profit_per_customer", low=low, high=high), CNY, money(CNY))
+    found = judge(
+        rule(words), replace(revenue, metric="profit_per_customer", low=low, high=high), CNY.scale, money(CNY)
+    )
     assert found.holds is holds
     assert words in found.words
 
@@ -175,10 +177,10 @@ def test_rule_on_money_reads_the_limit_in_minor_units(words: str, low: float, hi
 @pytest.mark.parametrize(("high", "holds"), [(0.0029, True), (0.003, False), (0.0031, False), (None, False)])
 def test_rule_on_a_rate_reads_points(high: float | None, holds: bool) -> None:
     response, _ = compared()
-    assert judge(WORTHLESS, replace(response, high=high), CNY, POINTS).holds is holds
+    assert judge(WORTHLESS, replace(response, high=high), 1, POINTS).holds is holds
 
 
 def test_rule_of_another_metric_is_refused() -> None:
     response, _ = compared()
     with pytest.raises(ValueError, match="a rule on profit_per_customer cannot judge response_rate"):
-        judge(Rule("profit_per_customer", "lower", Decimal(0), Decimal("0.95")), response, CNY, POINTS)
+        judge(Rule("profit_per_customer", "lower", Decimal(0), Decimal("0.95")), response, CNY.scale, POINTS)

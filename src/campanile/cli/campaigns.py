@@ -179,13 +179,41 @@ def resolve_command(
 
 
 @click.command("readout")
-@click.argument("campaign")
+@click.argument("campaign", required=False)
 @project_options
 @click.option("--now", "at", help="Read as at this past moment, local to the shop; default is now.")
+@click.option(
+    "--from",
+    "table",
+    type=click.Path(path_type=Path),
+    help="A table with one row per unit, of an experiment elsewhere.",
+)
+@click.option("--experiment", type=click.Path(path_type=Path), help="With --from: how the table is read and judged.")
 @json_option
-def readout_command(campaign: str, root: Path, home: Path | None, at: str | None, as_json: bool) -> None:
-    """Read the experiment of CAMPAIGN: can it be trusted, did it work, did it pay; as HTML, Markdown, JSON, CSV."""
-    project = open_project(root, home)
+def readout_command(
+    campaign: str | None,
+    root: Path,
+    home: Path | None,
+    at: str | None,
+    table: Path | None,
+    experiment: Path | None,
+    as_json: bool,
+) -> None:
+    """Read the experiment of CAMPAIGN: can it be trusted, did it work, did it pay; as HTML, Markdown, JSON, CSV.
+
+    With --from and --experiment, read a table of an experiment that was run elsewhere in the same way.
+    """
+    if table is not None or experiment is not None:
+        if table is None or experiment is None or campaign is not None or at is not None:
+            raise click.UsageError("give --from and --experiment together, and neither CAMPAIGN nor --now with them")
+        _read_table(root, home, table, experiment, as_json=as_json)
+        return
+    if campaign is None:
+        raise click.UsageError("give a CAMPAIGN, or --from and --experiment")
+    _read_campaign(open_project(root, home), campaign, at, as_json=as_json)
+
+
+def _read_campaign(project: Project, campaign: str, at: str | None, *, as_json: bool) -> None:
     now = past_moment(at, project)
     _needs_plan(project, campaign)
     from campanile.customers.database import CustomerDatabase
@@ -203,6 +231,27 @@ def readout_command(campaign: str, root: Path, home: Path | None, at: str | None
     else:
         click.echo(readout.verdict.sentence)
         click.echo("\n".join(str(path) for path in paths))
+
+
+def _read_table(root: Path, home: Path | None, table: Path, experiment: Path, *, as_json: bool) -> None:
+    """Reads an experiment run elsewhere; its files are written where a project says so."""
+    from campanile.readout.elsewhere import read_elsewhere_out
+    from campanile.report.elsewhere import elsewhere_values
+    from campanile.report.elsewhere_page import elsewhere_document
+    from campanile.report.files import write_files
+    from campanile.spec.elsewhere import read_elsewhere
+
+    project = open_project(root, home) if (root / "campanile.yaml").exists() else None
+    spec = read_elsewhere(experiment)
+    readout = read_elsewhere_out(table, spec, currency=project.currency.code if project else "")
+    values, page = elsewhere_values(readout), elsewhere_document(readout)
+    paths = write_files(page, values, project.readouts_dir / spec.experiment) if project else ()
+    if as_json:
+        print_json(values)
+    else:
+        from campanile.report.markdown import markdown
+
+        click.echo("\n".join(map(str, [readout.verdict.sentence, *paths])) if paths else markdown(page))
 
 
 def _planned_project(root: Path, home: Path | None, campaign: str) -> Project:

@@ -32,14 +32,16 @@ _TABLES = {"return_rate": "returned", "opt_out_rate": "unsubscribed", "complaint
 def guard_findings(terms: Terms, arms: Mapping[str, ArmOutcome], *, ended: bool) -> tuple[GuardFinding, ...]:
     """Every registered guard on every treatment; `ended` is whether the last customer's window is over."""
     return tuple(
-        _found(_Question(name, guard, arm), arms, terms.alpha, ended=ended)
+        _found(Question(name, guard, arm), arms, terms.alpha, ended=ended)
         for name, guard in terms.experiment.guards.items()
         for arm in treatments(terms)
     )
 
 
 @dataclass(frozen=True)
-class _Question:
+class Question:
+    """One guard on one arm."""
+
     name: str
     guard: Guard
     arm: str
@@ -56,27 +58,41 @@ class _Question:
         return against if self.guard.relative_to_control else alone
 
     def answer(self, state: GuardState, detail: str, **figures: float | None) -> GuardFinding:
+        """The finding of that state."""
         relative = self.guard.relative_to_control
         return GuardFinding(self.name, self.arm, self.guard.text, state, detail, relative=relative, **figures)
 
 
-def _found(question: _Question, arms: Mapping[str, ArmOutcome], alpha: float, *, ended: bool) -> GuardFinding:
+def _found(question: Question, arms: Mapping[str, ArmOutcome], alpha: float, *, ended: bool) -> GuardFinding:
     counter, among = question.counted
     treated, control = (_count(arms[arm], counter, among) for arm in (question.arm, CONTROL))
     if treated is None or control is None:
         return question.answer("unknown", f"The customer database has no table {_TABLES[question.name]}.")
     if question.tells_the_effect and not ended:
         return question.answer("open", "Looked at when the window has ended.")
-    detail = f"{treated.responders:,} of {treated.n:,} {_AMONG[among]}"
     if not treated.n or (question.guard.relative_to_control and not control.n):
         return question.answer("open", f"There are no {_AMONG[among]} yet.")
+    return rate_guard(question, treated, control, alpha=alpha, among=_AMONG[among])
+
+
+def rate_guard(question: Question, treated: Count, control: Count, *, alpha: float, among: str) -> GuardFinding:
+    """Whether a rate stayed within its limit, alone or beside control's.
+
+    Args:
+        question: Which guard on which arm.
+        treated: Of the arm.
+        control: Of control; looked at when the limit is measured from it.
+        alpha: Of the interval.
+        among: Whom the rate is of, in words.
+    """
+    detail = f"{treated.responders:,} of {treated.n:,} {among}"
+    limit = float(question.guard.limit)
     if not question.guard.relative_to_control:
         low, high = wilson(treated, alpha=alpha)
-        state = _state(low, high, float(question.guard.limit))
-        return question.answer(state, f"{detail}.", rate_treatment=treated.rate, low=low, high=high)
+        return question.answer(_state(low, high, limit), f"{detail}.", rate_treatment=treated.rate, low=low, high=high)
     low, high = newcombe(control, treated, alpha=alpha)
     return question.answer(
-        _state(low, high, float(question.guard.limit)),
+        _state(low, high, limit),
         f"{detail}, against {control.responders:,} of {control.n:,} in control.",
         rate_control=control.rate,
         rate_treatment=treated.rate,

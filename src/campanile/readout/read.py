@@ -36,7 +36,7 @@ from campanile.readout.verdict import ArmCase, Judgement, decide, early, judge
 from campanile.report.effect import change_unit
 from campanile.report.numbers import moment
 from campanile.report.readout import ArmFigures, Delivery, Readout, Setting, Verdict
-from campanile.spec.experiment import Rule
+from campanile.spec.experiment import METRICS, Rule
 from campanile.spec.project import Project
 
 #: Reasons shown for each arm and state; the rest is added up.
@@ -157,7 +157,8 @@ class _Reading:
         """The rule on one treatment; with several, each gets its share of the rule's doubt (Bonferroni)."""
         alpha = (1 - float(rule.level)) / len(treatments(self.terms))
         found = effects.comparison(arm, CONTROL, rule.metric, alpha=alpha)
-        return judge(rule, found, self.project.currency, change_unit(rule.metric, setting))
+        scale = self.project.currency.scale if METRICS[rule.metric] == "money" else 1
+        return judge(rule, found, scale, change_unit(rule.metric, setting))
 
     def setting(self, span: Span) -> Setting:
         """What is read, and when."""

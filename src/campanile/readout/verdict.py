@@ -14,7 +14,7 @@ from campanile.money import Currency
 from campanile.report.definitions import label
 from campanile.report.numbers import PERCENT, Unit, level, money
 from campanile.report.readout import Decision, GuardFinding, Setting, Trust, Verdict
-from campanile.spec.experiment import METRICS, Rule
+from campanile.spec.experiment import Rule
 
 #: A rule on profit per customer looks ahead, where the fixed cost of this wave does not come again for each customer.
 _FIXED = (
@@ -68,15 +68,20 @@ class ArmCase:
         )
 
 
-def judge(rule: Rule, found: Comparison, currency: Currency, unit: Unit) -> Judgement:
+def judge(rule: Rule, found: Comparison, scale: int, unit: Unit) -> Judgement:
     """The rule held against a comparison that was made at the rule's level.
+
+    Args:
+        rule: Its bound is in major units where the metric is money.
+        found: The comparison.
+        scale: Units of the comparison in one unit of the bound.
+        unit: How the limit is written.
 
     Raises:
         ValueError: The comparison is of another metric than the rule.
     """
     if found.metric != rule.metric:
         raise ValueError(f"a rule on {rule.metric} cannot judge {found.metric}")
-    scale = currency.scale if METRICS[rule.metric] == "money" else 1
     bound = float(rule.bound) * scale
     limit = found.low if rule.side == "lower" else found.high
     holds = limit is not None and (limit > bound if rule.side == "lower" else limit < bound)
@@ -100,7 +105,7 @@ def decide(trust: Trust, cases: Sequence[ArmCase], currency: Currency) -> Verdic
         return Verdict("no_verdict", f"No verdict, because the result cannot be trusted: {reasons[0]}", reasons)
     held_back = tuple(f"{label(check.name).text}: {check.detail}" for check in trust.failed("no roll-out"))
     decisions = {case.arm: _decision(case, held_back) for case in cases}
-    decision = _overall(list(decisions.values()))
+    decision = overall(list(decisions.values()))
     chosen = max(
         (case for case in cases if decisions[case.arm] == decision), key=lambda case: case.economics.incremental_profit
     )
@@ -110,19 +115,27 @@ def decide(trust: Trust, cases: Sequence[ArmCase], currency: Currency) -> Verdic
 
 
 def _decision(case: ArmCase, held_back: Sequence[str]) -> Decision:
-    if case.broken:
+    waits = bool(held_back or case.unmeasured)
+    return ruling(roll_out=case.roll_out.holds, stop=case.stop.holds, broken=bool(case.broken), waits=waits)
+
+
+def ruling(*, roll_out: bool, stop: bool, broken: bool, waits: bool) -> Decision:
+    """What the two rules say of one arm, when a guard may be broken and a roll-out may have to wait.
+
+    >>> ruling(roll_out=True, stop=False, broken=False, waits=False)
+    'roll_out'
+    """
+    if broken:
         return "stop"
-    if case.roll_out.holds and case.stop.holds:
-        return "extend"
-    if case.roll_out.holds:
-        return "extend" if held_back or case.unmeasured else "roll_out"
-    return "stop" if case.stop.holds else "extend"
+    if roll_out:
+        return "extend" if stop or waits else "roll_out"
+    return "stop" if stop else "extend"
 
 
-def _overall(decisions: Sequence[Decision]) -> Decision:
+def overall(decisions: Sequence[Decision]) -> Decision:
     """One arm worth rolling out is enough; stopping takes all of them.
 
-    >>> _overall(["stop", "roll_out"]), _overall(["stop", "extend"]), _overall(["stop", "stop"])
+    >>> overall(["stop", "roll_out"]), overall(["stop", "extend"]), overall(["stop", "stop"])
     ('roll_out', 'extend', 'stop')
     """
     for decision in ("roll_out", "extend", "stop"):

@@ -20,9 +20,9 @@ from campanile.report.document import (
     Tone,
 )
 from campanile.report.numbers import COUNT, PERCENT, POINTS, moment
-from campanile.report.readout import Check, Delivery, GuardFinding, Readout
+from campanile.report.readout import Check, Delivery, GuardFinding, Readout, Trust
 
-_GUARD_WORDS: dict[str, tuple[str, Tone]] = {
+GUARD_WORDS: dict[str, tuple[str, Tone]] = {
     "kept": ("kept", "good"),
     "broken": ("broken", "bad"),
     "open": ("open", "care"),
@@ -30,9 +30,9 @@ _GUARD_WORDS: dict[str, tuple[str, Tone]] = {
 }
 
 
-def trust(readout: Readout) -> Section:
+def trust(found: Trust) -> Section:
     """Can it be trusted? Every check, made before any effect was looked at."""
-    checks = sorted(readout.trust.checks, key=_urgency)
+    checks = sorted(found.checks, key=_urgency)
     return Section("trust", "Can it be trusted?", _trusted(checks), (Findings(tuple(map(_check, checks))),))
 
 
@@ -75,7 +75,7 @@ def guards(readout: Readout) -> Section | None:
     found = readout.guards
     if not found:
         return None
-    worst = {state: [guard for guard in found if guard.state == state] for state in _GUARD_WORDS}
+    worst = {state: [guard for guard in found if guard.state == state] for state in GUARD_WORDS}
     if worst["broken"]:
         names = ", ".join(f"{label(guard.name).text.lower()} in {guard.arm}" for guard in worst["broken"])
         answer = f"Yes: {names} broke its limit."
@@ -87,7 +87,7 @@ def guards(readout: Readout) -> Section | None:
 
 
 def _guard(guard: GuardFinding) -> Finding:
-    word, tone = _GUARD_WORDS[guard.state]
+    word, tone = GUARD_WORDS[guard.state]
     return Finding(label(guard.name, f"{label(guard.name).text}, {guard.arm}"), tone, word, _guard_detail(guard))
 
 

@@ -25,7 +25,7 @@ from campanile.report.document import (
 from campanile.report.numbers import COUNT, moment
 from campanile.report.readout import Readout, Setting
 
-_WORDS: dict[str, tuple[str, Tone]] = {
+WORDS: dict[str, tuple[str, Tone]] = {
     "roll_out": ("Roll out", "good"),
     "extend": ("Extend", "care"),
     "stop": ("Stop", "bad"),
@@ -38,7 +38,7 @@ def document(readout: Readout) -> Document:
     setting = readout.setting
     headline = _headline(readout)
     sections = (
-        accounts.trust(readout),
+        accounts.trust(readout.trust),
         effect.work(readout),
         effect.pay(readout),
         accounts.guards(readout),
@@ -52,13 +52,13 @@ def document(readout: Readout) -> Document:
         facts=_facts(setting),
         headline=headline,
         sections=tuple(section for section in sections if section is not None),
-        definitions=_used(headline, sections),
+        definitions=used(headline, sections),
     )
 
 
 def _headline(readout: Readout) -> Headline:
     verdict = readout.verdict
-    word, tone = _WORDS[verdict.decision]
+    word, tone = WORDS[verdict.decision]
     withheld = verdict.decision == "no_verdict"
     figures = _so_far(readout) if withheld else effect.key_figures(readout)
     return Headline(word, tone, verdict.sentence, figures, verdict.reasons)
@@ -133,7 +133,7 @@ def _methods(readout: Readout) -> tuple[tuple[str, str], ...]:
     return tuple((f"{name}, {level} interval", f"{method}.") for name, method in found.items())
 
 
-def _used(headline: Headline, sections: tuple[Section | None, ...]) -> tuple[Definition, ...]:
+def used(headline: Headline, sections: tuple[Section | None, ...]) -> tuple[Definition, ...]:
     """The definitions that the document's labels name, in the order of the appendix."""
     keys = {figure.label.key for figure in headline.figures.figures}
     for block in (block for section in sections if section for block in section.blocks):

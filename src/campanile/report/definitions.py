@@ -51,6 +51,20 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "p, corrected",
         "p after Holm's correction for the number of declared comparisons of the same metric.",
     ),
+    "all_levels": (
+        "All levels at once",
+        "Limits that hold for every level of the cut together (Bonferroni): the ones to look at when the best or the "
+        "worst level is picked out.",
+    ),
+    "shrunken": (
+        "Shrunken",
+        "The difference drawn towards the mean of all levels, the more so the less the levels really differ: the best "
+        "guess for the next time.",
+    ),
+    "heterogeneity": (
+        "Do the levels differ",
+        "Cochran's test that the effect is the same in every level. Without a small p, the best level is luck.",
+    ),
     "control": ("Control", "Customers of the same audience, drawn at random, who were planned and got nothing."),
     "window": (
         "Window",
@@ -112,6 +126,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Sizes of all arms in the frozen assignment, against the registered shares. The split is exact inside strata, "
         "so this cannot find customers lost after planning; it finds an assignment of another split. Alarm at p below "
         "0.001 of the chi-square test: then no effect can be trusted.",
+    ),
+    "randomised": (
+        "Arms drawn at random",
+        "Chance alone decided who was in which arm, and one of them got nothing. Only then is a difference an effect.",
     ),
     "registered_first": (
         "Registered before the first send",

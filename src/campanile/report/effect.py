@@ -197,12 +197,12 @@ def _row(found: Comparison, setting: Setting) -> tuple[str, ...]:
         unit.text(found.mean_control),
         change.text(found.difference),
         change.interval(found.low, found.high),
-        _lift(found),
+        lift_words(found),
         p_value(found.p_value),
     )
 
 
-def _lift(found: Comparison) -> str:
+def lift_words(found: Comparison) -> str:
     """The lift with its interval; a dash where the interval is withheld, because the lift alone says too much."""
     if found.lift_low is None and found.lift_high is None:
         return LIFT.text(None)

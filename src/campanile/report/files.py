@@ -9,17 +9,20 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 from campanile.errors import CampanileError, cure_of
 from campanile.report.compose import document
+from campanile.report.document import Document
 from campanile.report.html import html
 from campanile.report.jsonable import jsonable
 from campanile.report.markdown import markdown
 from campanile.report.readout import Readout
 
 _COLUMNS = (
-    "metric", "treatment", "control", "difference", "low", "high", "p_value", "p_adjusted", "lift", "lift_low",
-    "lift_high", "mean_treatment", "mean_control", "n_treatment", "n_control", "interval_method", "p_method",
+    "metric", "treatment", "control", "cut", "level", "difference", "low", "high", "p_value", "p_adjusted", "lift",
+    "lift_low", "lift_high", "mean_treatment", "mean_control", "n_treatment", "n_control", "interval_method",
+    "p_method",
 )  # fmt: skip
 
 
@@ -29,7 +32,11 @@ def write_readout(readout: Readout, folder: Path) -> tuple[Path, ...]:
     Raises:
         CampanileError: The folder cannot be written.
     """
-    composed, values = document(readout), jsonable(readout)
+    return write_files(document(readout), jsonable(readout), folder)
+
+
+def write_files(composed: Document, values: dict[str, Any], folder: Path) -> tuple[Path, ...]:
+    """Paths of the files of a readout that is composed already; as `write_readout`."""
     texts = {
         "readout.html": html(composed),
         "readout.md": markdown(composed),

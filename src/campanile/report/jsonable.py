@@ -10,7 +10,7 @@ from typing import Any
 
 from campanile import clock
 from campanile.measure.types import Comparison, Economics
-from campanile.report.readout import ArmFigures, Deviation, GuardFinding, Moment, Readout, Setting
+from campanile.report.readout import ArmFigures, Deviation, GuardFinding, Moment, Readout, Setting, Trust, Verdict
 
 _MONEY = frozenset({"revenue_per_customer", "margin_per_customer", "profit_per_customer"})
 
@@ -25,21 +25,21 @@ def jsonable(readout: Readout) -> dict[str, Any]:
         "wave": setting.wave,
         "currency": setting.currency.code,
         **_moments(setting),
-        "verdict": _verdict(readout),
-        "trust": _trust(readout),
+        "verdict": verdict_values(readout.verdict),
+        "trust": trust_values(readout.trust),
         "arms": [_arm(arm, readout) for arm in readout.arms],
-        "comparisons": [_comparison(found, scale) for found in readout.comparisons],
+        "comparisons": [comparison_values(found, _unit(found.metric, scale)) for found in readout.comparisons],
         "heterogeneity": [],
-        "economics": [_economics(found, scale) for found in readout.economics],
-        "guards": [_guard(found) for found in readout.guards],
+        "economics": [economics_values(found, scale) for found in readout.economics],
+        "guards": [guard_values(found) for found in readout.guards],
         "delivery": [{"arm": found.arm, "planned": found.planned, **found.states} for found in readout.delivery],
         "deviations": [_deviation(found) for found in readout.deviations],
     }
-    return {key: _finite(value) for key, value in parts.items()}
+    return {key: finite(value) for key, value in parts.items()}
 
 
-def _verdict(readout: Readout) -> dict[str, Any]:
-    verdict = readout.verdict
+def verdict_values(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as JSON values."""
     return {
         "decision": verdict.decision,
         "sentence": verdict.sentence,
@@ -68,8 +68,9 @@ def _moments(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _trust(readout: Readout) -> dict[str, Any]:
-    srm = readout.trust.srm
+def trust_values(trust: Trust) -> dict[str, Any]:
+    """The checks as JSON values."""
+    srm = trust.srm
     return {
         "srm": {"p_value": srm.p_value if srm else None, "alarm": srm.alarm if srm else None},
         "checks": [
@@ -79,7 +80,7 @@ def _trust(readout: Readout) -> dict[str, Any]:
                 "detail": check.detail,
                 "consequence": check.consequence,
             }
-            for check in readout.trust.checks
+            for check in trust.checks
         ],
     }
 
@@ -87,11 +88,12 @@ def _trust(readout: Readout) -> dict[str, Any]:
 def _arm(arm: ArmFigures, readout: Readout) -> dict[str, Any]:
     names = list(arm.metrics) if arm.metrics is not None else [readout.setting.primary]
     scale = readout.setting.currency.scale
-    metrics = {name: _moment(arm.metrics[name] if arm.metrics else None, _unit(name, scale)) for name in names}
+    metrics = {name: moment_values(arm.metrics[name] if arm.metrics else None, _unit(name, scale)) for name in names}
     return {"arm": arm.arm, "n": arm.n, "share": arm.share, "metrics": metrics}
 
 
-def _moment(moment: Moment | None, unit: int) -> dict[str, float | None]:
+def moment_values(moment: Moment | None, unit: int) -> dict[str, float | None]:
+    """Mean, sum and variance of one metric in one arm; null while withheld."""
     if moment is None:
         return {"mean": None, "sum": None, "variance": None}
     return {"mean": moment.mean / unit, "sum": moment.total / unit, "variance": moment.variance / unit**2}
@@ -102,8 +104,8 @@ def _unit(metric: str, scale: int) -> int:
     return scale if metric in _MONEY else 1
 
 
-def _comparison(found: Comparison, scale: int) -> dict[str, Any]:
-    unit = _unit(found.metric, scale)
+def comparison_values(found: Comparison, unit: int) -> dict[str, Any]:
+    """One comparison as JSON values; `unit` is how many of its units make one that is printed."""
     return {
         "metric": found.metric,
         "kind": found.kind,
@@ -129,7 +131,8 @@ def _comparison(found: Comparison, scale: int) -> dict[str, Any]:
     }
 
 
-def _economics(found: Economics, scale: int) -> dict[str, Any]:
+def economics_values(found: Economics, scale: int) -> dict[str, Any]:
+    """The money of one treatment as JSON values, in major units."""
     ratios = {
         name: getattr(found, name)
         for name in (
@@ -151,7 +154,8 @@ def _economics(found: Economics, scale: int) -> dict[str, Any]:
     return {"treatment": found.treatment, "alpha": found.alpha, **ratios, **amounts}
 
 
-def _guard(found: GuardFinding) -> dict[str, Any]:
+def guard_values(found: GuardFinding) -> dict[str, Any]:
+    """One guard as JSON values."""
     return {
         "name": found.name,
         "arm": found.arm,
@@ -169,14 +173,14 @@ def _over(value: float | None, unit: int) -> float | None:
     return None if value is None else value / unit
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The value with infinities and NaN as null, which is all that JSON knows of them.
 
-    >>> _finite({"p": [0.5, float("inf")]})
+    >>> finite({"p": [0.5, float("inf")]})
     {'p': [0.5, None]}
     """
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -52,7 +52,7 @@ SHARE_TOLERANCE = Decimal("0.0005")
 
 _GUARD = re.compile(r"(?:under|at most)\s+(?P<relative>control\s*\+\s*)?(?P<limit>\S.*)")
 _RULE = re.compile(
-    r"(?P<metric>[a-z_ ]*?)\s*(?:(?P<limit>lower|upper) limit\s+)?(?P<way>above|below)\s+"
+    r"(?P<metric>[A-Za-z0-9_ -]*?)\s*(?:(?P<limit>lower|upper) limit\s+)?(?P<way>above|below)\s+"
     r"(?P<bound>-?\d+(?:\.\d+)?)\s*(?P<unit>%|points?)?(?:\s+at\s+(?P<level>\S+))?"
 )
 _RULE_CURE = 'write a metric and a bound, as in "profit per customer above 0 at 95%" or "upper limit below 0.3 points"'
@@ -108,8 +108,23 @@ def rule(value: object) -> Rule:
     >>> rule("upper limit below 0.3 points")
     Rule(metric='', side='upper', bound=Decimal('0.003'), level=Decimal('0.95'), text='upper limit below 0.3 points')
     """
-    if isinstance(value, Rule):
-        return value
+    return value if isinstance(value, Rule) else _rule_of(value, METRICS)
+
+
+def read_rule(text: str, kinds: Mapping[str, MetricKind], *, primary: str) -> Rule:
+    """The rule that a sentence says of other metrics than the product's own; its metric is named.
+
+    >>> read_rule("visit above 1 points", {"visit": "rate"}, primary="visit").bound
+    Decimal('0.01')
+
+    Raises:
+        Unreadable: It says none, or its unit is not that of the metric.
+    """
+    found = _rule_of(text, kinds)
+    return _of_metric(found, found.metric or primary, kinds)
+
+
+def _rule_of(value: object, metrics: Iterable[str]) -> Rule:
     words = value.strip() if isinstance(value, str) else ""
     match = _RULE.fullmatch(words)
     if match is None:
@@ -117,9 +132,15 @@ def rule(value: object) -> Rule:
     side: Literal["lower", "upper"] = "lower" if match["way"] == "above" else "upper"
     if match["limit"] not in {None, side}:
         raise Unreadable(f'a rule asks for "lower limit above" or "upper limit below", got {shown(value)}', _RULE_CURE)
-    metric = metric_name(match["metric"].replace(" ", "_")) if match["metric"] else ""
+    metric = _metric_of(match["metric"], metrics) if match["metric"] else ""
     bound = Decimal(match["bound"]) / (100 if match["unit"] else 1)
     return Rule(metric, side, bound, _level(match["level"]), words)
+
+
+def _metric_of(words: str, metrics: Iterable[str]) -> str:
+    """The metric that the words name: as it is written, or with _ for blanks."""
+    names = tuple(metrics)
+    return words if words in names else choice(words.replace(" ", "_"), names, "metric")
 
 
 def _level(words: str | None) -> Decimal:
@@ -290,7 +311,11 @@ class ExperimentSpec(Spec):
         primary = info.data.get("primary")
         if not isinstance(primary, Primary):
             return decision
-        rules = {key: _of_metric(found, primary.metric) for key, found in decision if found is not None}
+        rules = {
+            key: _of_metric(found, found.metric or primary.metric, METRICS)
+            for key, found in decision
+            if found is not None
+        }
         return Decision(**rules)
 
     @model_validator(mode="after")
@@ -312,12 +337,11 @@ class ExperimentSpec(Spec):
         return self.alpha / len(self.treatments)
 
 
-def _of_metric(found: Rule, primary: str) -> Rule:
+def _of_metric(found: Rule, metric: str, kinds: Mapping[str, MetricKind]) -> Rule:
     """The rule with its metric named and its unit checked; Unreadable when the unit does not fit."""
-    metric = found.metric or primary
     in_points = re.search(r"\d\s*(%|points?)", found.text.split(" at ")[0]) is not None
-    if METRICS[metric] == "rate" and not in_points and found.bound:
+    if kinds[metric] == "rate" and not in_points and found.bound:
         raise Unreadable(f'the rule "{found.text}" needs a unit', f"write {found.bound} points")
-    if METRICS[metric] != "rate" and in_points:
+    if kinds[metric] != "rate" and in_points:
         raise Unreadable(f'the rule "{found.text}" measures {metric} in points', "write a number without unit")
     return replace(found, metric=metric)

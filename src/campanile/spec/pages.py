@@ -20,7 +20,12 @@ from campanile.spec.vocabulary import CLOCK_FIELDS, FieldType, Vocabulary
 
 Schema = dict[str, Any]
 
-_FILES = {"campaign": "campaigns/NAME.yaml", "experiment": "experiments/NAME.yaml", "project": "campanile.yaml"}
+_FILES = {
+    "campaign": "campaigns/NAME.yaml",
+    "experiment": "experiments/NAME.yaml",
+    "project": "campanile.yaml",
+    "elsewhere": "campanile readout --experiment FILE",
+}
 _TYPES = {
     FieldType.NUMBER: "Numbers",
     FieldType.MONEY: "Amounts of money",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from campanile.spec.campaign import CampaignSpec
+from campanile.spec.elsewhere import ElsewhereSpec
 from campanile.spec.experiment import ExperimentSpec
 from campanile.spec.fields import Spec
 from campanile.spec.measures import MEASURES
@@ -25,6 +26,7 @@ MODELS: Mapping[str, type[Spec]] = {
     "campaign": CampaignSpec,
     "experiment": ExperimentSpec,
     "project": ProjectSettings,
+    "elsewhere": ElsewhereSpec,
 }
 FOLDER = Path(__file__).parent / "schemas"
 
@@ -34,7 +36,7 @@ _SEGMENTS_MEANING = "segments.yaml: named sets of customers, and named figures."
 
 
 def json_schemas() -> dict[str, Schema]:
-    """The JSON Schema (draft 2020-12) of each kind of file: campaign, experiment, project, segments."""
+    """The JSON Schema (draft 2020-12) of each kind of file: campaign, experiment, project, elsewhere, segments."""
     conditions = _conditions(load_vocabulary())
     schemas = {kind: _model_schema(model) for kind, model in MODELS.items()}
     campaign = schemas["campaign"]

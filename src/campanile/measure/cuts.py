@@ -1,0 +1,132 @@
+"""One effect in many parts: does it differ from part to part, and what is left of the best after luck is taken out.
+
+Reads comparisons of one metric and one pair of arms, one for each level of a cut. Returns figures, never a winner.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from scipy import special
+
+from campanile.measure.counts import normal_quantile
+from campanile.measure.multiple import benjamini_hochberg
+from campanile.measure.types import ArmStatistics, Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Heterogeneity:
+    """Whether one effect differs between the levels of one cut.
+
+    Attributes:
+        statistic: Cochran's Q.
+        p_value: Of one effect in all levels; None when fewer than two levels can be compared.
+        between: The variance of the true effects between levels (tau squared, DerSimonian and Laird).
+        pooled: The mean effect over the levels.
+    """
+
+    metric: str
+    treatment: str
+    control: str
+    cut: str
+    levels: int
+    statistic: float | None
+    p_value: float | None
+    between: float
+    pooled: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The effect in one level with its squared standard error; `shrunken` is drawn towards the mean of all levels."""
+
+    comparison: Comparison
+    variance: float
+    shrunken: float | None = None
+
+
+def part(control: ArmStatistics, treatment: ArmStatistics, comparison: Comparison) -> Part:
+    """The comparison of one level, with the unpooled variance of its difference."""
+    variance = sum(arm.variance(comparison.metric) / arm.n for arm in (control, treatment))
+    return Part(comparison, variance)
+
+
+def heterogeneity(parts: Sequence[Part], cut: str) -> Heterogeneity:
+    """Whether the effect differs between levels. Cochran (1954), Biometrics 10:101; DerSimonian and Laird (1986).
+
+    Levels without any variance say nothing about it and are left out.
+
+    >>> parts = [Part(_compared(difference), 0.01) for difference in (1.0, 1.2, 1.1)]
+    >>> found = heterogeneity(parts, "tier")
+    >>> round(found.statistic, 6), round(found.p_value, 4), found.between
+    (2.0, 0.3679, 0.0)
+    """
+    used = [each for each in parts if each.variance > 0]
+    first = parts[0].comparison
+    weights = [1 / each.variance for each in used]
+    effects = [each.comparison.difference for each in used]
+    total = math.fsum(weights)
+    mean = math.fsum(w * x for w, x in zip(weights, effects, strict=True)) / total if used else None
+    statistic = p_value = None
+    between = 0.0
+    if len(used) > 1 and mean is not None:
+        statistic = math.fsum(w * (x - mean) ** 2 for w, x in zip(weights, effects, strict=True))
+        p_value = float(special.chdtrc(len(used) - 1, statistic))
+        spread = total - math.fsum(w * w for w in weights) / total
+        between = max(0.0, (statistic - (len(used) - 1)) / spread)
+    return Heterogeneity(
+        first.metric, first.treatment, first.control, cut, len(used), statistic, p_value, between, mean
+    )
+
+
+def shrunken(parts: Sequence[Part], found: Heterogeneity) -> tuple[Part, ...]:
+    """The parts with their effects drawn towards the mean of all: the less the levels differ, the more.
+
+    Each keeps the share tau² / (tau² + se²) of its distance from the mean (empirical Bayes; Morris 1983, JASA 78:47).
+
+    >>> parts = [Part(_compared(difference), 0.01) for difference in (1.0, 1.2, 1.1)]
+    >>> [round(each.shrunken, 2) for each in shrunken(parts, heterogeneity(parts, "tier"))]
+    [1.1, 1.1, 1.1]
+    """
+    if found.pooled is None:
+        return tuple(parts)
+    mean = found.pooled
+    return tuple(
+        replace(each, shrunken=mean + (each.comparison.difference - mean) * _kept(found.between, each.variance))
+        for each in parts
+    )
+
+
+def _kept(between: float, variance: float) -> float:
+    return between / (between + variance) if between > 0 and variance > 0 else 0.0
+
+
+def corrected(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The parts of one metric with `p_adjusted` by Benjamini and Hochberg over all levels of all cuts."""
+    tested = [index for index, each in enumerate(parts) if each.comparison.p_value is not None]
+    adjusted = benjamini_hochberg([p for each in parts if (p := each.comparison.p_value) is not None])
+    by_index = dict(zip(tested, adjusted, strict=True))
+    return tuple(
+        replace(each, comparison=replace(each.comparison, p_adjusted=by_index.get(index)))
+        for index, each in enumerate(parts)
+    )
+
+
+def simultaneous(each: Part, levels: int) -> tuple[float, float]:
+    """Limits that hold for all levels of a cut at once (Bonferroni), from the normal law.
+
+    >>> low, high = simultaneous(Part(_compared(1.0), 0.01), 5)
+    >>> round(low, 3), round(high, 3)
+    (0.742, 1.258)
+    """
+    reach = normal_quantile(each.comparison.alpha / max(levels, 1)) * math.sqrt(each.variance)
+    return each.comparison.difference - reach, each.comparison.difference + reach
+
+
+def _compared(difference: float) -> Comparison:
+    """A comparison that has only its difference, for the examples."""
+    return Comparison(
+        "spend", "money", "control", "sms", 9, 9, 0, difference, difference, None, None, None, "", "", 0.05
+    )
