@@ -22,6 +22,7 @@ KINDS = {
     "campaign": "campaigns/*.yaml",
     "experiment": "experiments/*.yaml",
     "project": "campanile.yaml",
+    "elsewhere": "examples/elsewhere/*.yaml",
     "segments": "segments.yaml",
 }
 

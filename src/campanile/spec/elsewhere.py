@@ -45,12 +45,19 @@ _RULE_SCHEMA = WithJsonSchema(
 )
 
 
+_OR_NULL = WithJsonSchema({"words": "text, or null", "type": ["string", "number", "null"]})
+
+
 class UnitsColumns(Spec):
     """Which columns of the table say who was in which arm."""
 
     arm: Text = Field(description="Column with the name of the arm.")
-    control: ArmName | None = Field(None, description="The arm that got nothing; null when nobody was held out.")
-    unit: Text | None = Field(None, description="Column with the id of the unit; null: every row is one unit.")
+    control: Annotated[ArmName | None, _OR_NULL] = Field(
+        None, description="The arm that got nothing; null when nobody was held out."
+    )
+    unit: Annotated[Text | None, _OR_NULL] = Field(
+        None, description="Column with the id of the unit; null: every row is one unit."
+    )
 
 
 class TableMetric(Spec):
