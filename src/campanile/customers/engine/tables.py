@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends import BaseBackend
@@ -14,10 +16,14 @@ from ibis.backends import BaseBackend
 from campanile.customers.engine import duck
 from campanile.customers.engine.files import whole_file
 from campanile.customers.engine.troubles import engine_errors
-from campanile.customers.engine.which import Location, engine_of
+from campanile.customers.engine.which import Location, engine_behind, engine_of
+from campanile.errors import CampanileError
 
 if TYPE_CHECKING:
     from campanile.customers.database import CustomerDatabase
+    from campanile.spec.settings import PostgresSettings, SparkSettings
+
+Place = tuple[str, str]
 
 
 def transaction(backend: BaseBackend) -> AbstractContextManager[None]:
@@ -64,3 +70,56 @@ def append(backend: BaseBackend, name: str, relation: ir.Table, *, fresh: bool =
         store(backend, name, relation, temp=True)
     else:
         backend.insert(name, relation, database=("temp", "main"))
+
+
+def load(
+    backend: BaseBackend, name: str, schema: ibis.Schema, rows: Iterable[pa.RecordBatch], *, database: tuple[str, str]
+) -> None:
+    """The table, now with these rows: memory does not grow with them, and nobody sees half of them."""
+    engine_of(backend).load(backend, name, schema, rows, database=database)
+
+
+def drop(backend: BaseBackend, name: str, *, database: tuple[str, str]) -> None:
+    """Takes a table away."""
+    engine_of(backend).drop(backend, name, database=database)
+
+
+def by_bytes(table: ir.Table) -> ir.Table:
+    """The table, its text compared by its bytes, as Python does, whatever the language of a server."""
+    return engine_behind(table).by_bytes(table)
+
+
+def content(backend: BaseBackend, rows: ir.Table) -> str:
+    """What tells whether rows of the landing database are those of another time."""
+    return duck.content(rows)
+
+
+def connect_postgres(settings: PostgresSettings) -> tuple[BaseBackend, Place, Place]:
+    """A connection to PostgreSQL, and where the shop's and the product's tables are."""
+    from campanile.customers.engine import postgres
+
+    return postgres.connect(os.environ.get(settings.url_env, ""), schema=settings.place)
+
+
+def connect_spark(settings: SparkSettings, home: Path) -> tuple[BaseBackend, Place, Place]:
+    """A session of Spark, and where the shop's and the product's tables are.
+
+    Raises:
+        CampanileError: Spark is not installed.
+    """
+    try:
+        from campanile.customers.engine import spark
+    except ImportError:
+        raise CampanileError("Spark is not installed", "pip install 'campanile[spark]'") from None
+    return spark.connect(settings.master, home / settings.warehouse)
+
+
+def disconnect(backend: BaseBackend) -> None:
+    """Closes a connection."""
+    engine_of(backend).disconnect(backend)
+
+
+def sql_of(relation: ir.Table) -> str:
+    """The SQL that a relation is, in the words of its engine, laid out for people."""
+    backends, _ = relation._find_backends()
+    return str(backends[0].compile(relation, pretty=True) if backends else ibis.to_sql(relation, dialect="duckdb"))

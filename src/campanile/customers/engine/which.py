@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends import BaseBackend
@@ -38,6 +39,26 @@ class Engine(Protocol):
 
     def parquet_rows(self, backend: BaseBackend, path: Path) -> ir.Table:
         """The rows of a Parquet file."""
+
+    def load(
+        self,
+        backend: BaseBackend,
+        name: str,
+        schema: ibis.Schema,
+        rows: Iterable[pa.RecordBatch],
+        *,
+        database: tuple[str, str],
+    ) -> None:
+        """The table, now with these rows."""
+
+    def drop(self, backend: BaseBackend, name: str, *, database: tuple[str, str]) -> None:
+        """Takes a table away."""
+
+    def by_bytes(self, table: ir.Table) -> ir.Table:
+        """The table, its text compared by its bytes."""
+
+    def disconnect(self, backend: BaseBackend) -> None:
+        """Closes what `connect` opened."""
 
     def write_parquet(self, backend: BaseBackend, relation: ir.Table, path: Path) -> None:
         """Writes a relation to a Parquet file."""
