@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import sqlglot as sg
 import sqlglot.expressions as sge
 from ibis.backends.pyspark import Backend
+from ibis.backends.sql.compilers.base import AggGen
 from ibis.backends.sql.compilers.pyspark import PySparkCompiler
 from ibis.util import gen_name
 
@@ -57,6 +58,8 @@ class Compiler(PySparkCompiler):  # type: ignore[misc] # ibis has no types
     # Ibis would put its own back in the place of what is said below.
     SIMPLE_OPS: ClassVar[dict[type, str]] = {}
     UNSUPPORTED_OPS: ClassVar[tuple[type, ...]] = ()
+
+    agg = AggGen(supports_filter=True)
 
     def visit_RegexSearch(self, op: Any, *, arg: Any, pattern: Any) -> Any:
         """Patterns are written for RE2."""
