@@ -185,9 +185,9 @@ def plain_engine(path: Path) -> duckdb.DuckDBPyConnection:
     """The file in plain DuckDB, with as much memory as the product gives it."""
     import duckdb
 
-    from campanile.customers.engine import _memory_limit
+    from campanile.customers.engine.duck import memory_limit
 
-    config: dict[str, Any] = {"memory_limit": f"{_memory_limit() // 1024**2}MiB", "temp_directory": f"{path}.spill"}
+    config: dict[str, Any] = {"memory_limit": f"{memory_limit() // 1024**2}MiB", "temp_directory": f"{path}.spill"}
     return duckdb.connect(path, config=config)
 
 

@@ -33,8 +33,8 @@ from campanile.audience.reach import (
     under_cap,
 )
 from campanile.clock import iso
+from campanile.customers import engine
 from campanile.customers.database import COMMITTED, SUPPRESSED
-from campanile.customers.engine import arm_number
 from campanile.errors import CampanileError
 from campanile.spec.conditions import InSegment, NoneOf, Target
 from campanile.spec.project import Project
@@ -84,8 +84,8 @@ class Audience:
     judged: ir.Table
 
     def sql(self) -> str:
-        """The SQL that finds the eligible."""
-        return str(ibis.to_sql(self.eligible.select("customer_id"), dialect="duckdb"))
+        """The SQL that finds the eligible, in the words of the engine that they are on."""
+        return engine.sql_of(self.eligible.select("customer_id"))
 
     def excluded(self) -> ir.Table:
         """Everybody who is left out, once: customer_id and the line that did it."""
@@ -295,6 +295,6 @@ class _Ranking:
             return [by_id]
         if keep.first == "random":
             salt = f"keep:{iso(self.frame.as_of)}"
-            return [arm_number(cast(ir.StringValue, passed["customer_id"]), salt).asc(), by_id]
+            return [engine.arm_number(cast(ir.StringValue, passed["customer_id"]), salt).asc(), by_id]
         by = passed["_by"]
         return [by.asc(nulls_first=False) if keep.first == "lowest" else by.desc(nulls_first=False), by_id]

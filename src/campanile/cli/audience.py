@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +28,11 @@ _YES_NO = {True: "yes", False: "no", None: "-"}
 @project_options
 @click.option("--as-of", "as_of", help="Moment to look from, local to the shop; default is now.")
 @click.option("--ids", type=click.Path(dir_okay=False, path_type=Path), help="Write the customer ids to this Parquet.")
-@click.option("--engine", type=click.Choice(["duckdb"]), default="duckdb", help="The engine that selects.")
+@click.option(
+    "--engine",
+    type=click.Choice(["duckdb", "postgres", "spark"]),
+    help="The engine that selects; default is the one of campanile.yaml.",
+)
 @click.option("--sql", "with_sql", is_flag=True, help="Show the SQL that selects.")
 @click.option("--explain", "customer", metavar="CUSTOMER", help="Say line by line why this customer is in or out.")
 @click.option("--many", metavar="FILE", help="A list of {name, condition}: the size of each, in one pass.")
@@ -38,7 +43,7 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
     home: Path | None,
     as_of: str | None,
     ids: Path | None,
-    engine: str,
+    engine: str | None,
     with_sql: bool,  # noqa: FBT001
     customer: str | None,
     many: str | None,
@@ -53,10 +58,8 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
         raise click.UsageError("give a FILE with a target, or --many and a file with conditions")
     project = open_project(root, home)
     at = moment(as_of, project)
-    from campanile.customers.database import CustomerDatabase
-
-    with CustomerDatabase.open(project) as database:
-        _refresh(project, database, at)
+    engine = engine or project.settings.database.engine
+    with _database(project, at, engine) as database:
         if many is not None:
             _many(project, database, at, many, ids, engine=engine, as_json=as_json)
             return
@@ -70,16 +73,28 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
         click.echo(_text(answer))
 
 
-def _refresh(project: Project, database: CustomerDatabase, as_of: datetime) -> None:
-    """The profile of that moment, and what the ledger knows of past campaigns, where there is one."""
+@contextmanager
+def _database(project: Project, as_of: datetime, engine: str) -> Iterator[CustomerDatabase]:
+    """The customers on that engine with the profile of that moment, and what the ledger knows of past campaigns."""
+    from campanile.customers.database import CustomerDatabase
     from campanile.customers.profile import ensure_profile
+    from campanile.customers.published import on_engine
+
+    with CustomerDatabase.open(project) as landing:
+        _remember(project, landing)
+        with on_engine(project, landing, engine) as database:
+            ensure_profile(project, database, as_of)
+            yield database
+
+
+def _remember(project: Project, database: CustomerDatabase) -> None:
+    """Tells the database what the ledger knows of past campaigns, where there is one."""
     from campanile.ledger.store import Ledger
     from campanile.plan.past import sync_past
 
     if project.ledger_path.exists():
         with Ledger.open(project.ledger_path) as ledger:
             sync_past(project, database, ledger)
-    ensure_profile(project, database, as_of)
 
 
 def _select(project: Project, database: CustomerDatabase, as_of: datetime, file: str) -> Audience:

@@ -71,13 +71,14 @@ class CustomerDatabase:
     def __init__(
         self, backend: Backend, path: Path, *, read_only: bool, mapped: Mapping[str, TableMapping] | None = None
     ) -> None:
-        #: Ibis on DuckDB.
+        #: Ibis on DuckDB, or on the engine that the tables were published to.
         self.ibis = backend
         self.path = path
         self.read_only = read_only
         self._mapped = frozenset(mapped or ())
         self._all_orders = not (mapped and ORDER in mapped and mapped[ORDER].rows)
-        self._own = (backend.current_catalog, PRODUCT)
+        self._shop: engine.Location = None
+        self._own: tuple[str, str] = (backend.current_catalog, PRODUCT)
         self._cleanup = ExitStack()
 
     @classmethod
@@ -94,7 +95,8 @@ class CustomerDatabase:
         mapped = project.settings.imports
         with ExitStack() as cleanup:
             cleanup.enter_context(engine.PrivateFiles())
-            database = cls(engine.connect(path, read_only=read_only), path, read_only=read_only, mapped=mapped)
+            connection = engine.connect(path, read_only=read_only, memory=project.settings.database.memory)
+            database = cls(connection, path, read_only=read_only, mapped=mapped)
             cleanup.callback(database.ibis.disconnect)
             if not read_only:
                 database._make_own_tables()
@@ -120,7 +122,7 @@ class CustomerDatabase:
 
     def tables(self) -> frozenset[str]:
         """The names of the shop's tables that are there."""
-        return frozenset(self.ibis.list_tables()) & frozenset(table_names())
+        return frozenset(self.ibis.list_tables(database=self._shop)) & frozenset(table_names())
 
     def table(self, name: str) -> ir.Table:
         """All rows of a table of the shop.
@@ -135,7 +137,7 @@ class CustomerDatabase:
             if name not in self._mapped:
                 cure = f"add to campanile.yaml and run campanile import:\n{mapping_example(name)}"
             raise CampanileError(f'the customer database has no table "{name}"', cure)
-        return self.ibis.table(name)
+        return engine.by_bytes(self.ibis.table(name, database=self._shop))
 
     def customers(self, as_of: datetime) -> ir.Table:
         """One row per customer: imported fields and the profile as of that moment; an imported column wins.
@@ -218,8 +220,13 @@ class CustomerDatabase:
         return ibis.memtable([], schema=ibis.schema(_OWN[name]))
 
     def _has_own(self, name: str) -> bool:
-        schemas = self.ibis.list_databases(catalog=self._own[0])
-        return PRODUCT in schemas and name in self.ibis.list_tables(database=self._own)
+        return name in self.own_tables()
+
+    def own_tables(self) -> frozenset[str]:
+        """The names of the product's own tables that are there."""
+        catalog, schema = self._own
+        there = schema in self.ibis.list_databases(catalog=catalog)
+        return frozenset(self.ibis.list_tables(database=self._own) if there else ())
 
     def store_own(self, name: str, relation: ir.Table) -> ir.Table:
         """One of the product's own tables, now with these rows instead of what it held."""

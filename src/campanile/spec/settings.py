@@ -64,6 +64,26 @@ def variable_name(value: str) -> str:
     return value
 
 
+def memory_size(value: str) -> str:
+    """An amount of memory.
+
+    >>> memory_size("2 GB")
+    '2GB'
+    """
+    size = value.replace(" ", "").upper()
+    if size and not re.fullmatch(r"[1-9]\d{0,5}(MB|GB)", size):
+        raise Unreadable(f"wants an amount of memory, got {shown(value)}", "write it as in memory: 2GB")
+    return size
+
+
+def schema_name(value: str) -> str:
+    """The name of a schema that needs no quotes."""
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,50}", value):
+        cure = "use small letters, digits and underscores, as in campanile_shop"
+        raise Unreadable(f"wants the name of a schema, got {shown(value)}", cure)
+    return value
+
+
 def _port(value: object) -> int:
     port = whole(value)
     if port > 65535:
@@ -115,6 +135,8 @@ Seconds = Annotated[
 ]
 WebAddress = Annotated[HeaderLine, AfterValidator(base_url)]
 VariableName = Annotated[HeaderLine, AfterValidator(variable_name)]
+MemorySize = Annotated[HeaderLine, AfterValidator(memory_size)]
+SchemaName = Annotated[HeaderLine, AfterValidator(schema_name)]
 MailSender = Annotated[HeaderLine, AfterValidator(mail_sender)]
 
 
@@ -131,10 +153,42 @@ class Shop(Spec):
     )
 
 
+class PostgresSettings(Spec):
+    """PostgreSQL as an engine."""
+
+    url_env: VariableName = Field(
+        "CAMPANILE_POSTGRES",
+        description="Environment variable that holds the address; without it libpq's own (PGHOST …) and defaults hold.",
+    )
+    place: SchemaName = Field(
+        "campanile_shop",
+        alias="schema",
+        description="Schema of the shop's tables there; the product's own lie beside it, in the same name with _own.",
+    )
+    native: bool = Field(
+        default=False, description="true: the shop keeps its tables in that schema itself, and they are only read."
+    )
+
+
+class SparkSettings(Spec):
+    """Spark as an engine."""
+
+    master: HeaderLine = Field("local[*]", description="Where Spark runs; local[*] is this machine.")
+    warehouse: Sentence = Field("spark", description="Folder of its tables, relative to home; all workers must see it.")
+
+
 class DatabaseSettings(Spec):
     """Where customers and orders are."""
 
-    duckdb: Sentence = Field("customers.duckdb", description="DuckDB file, relative to home.")
+    duckdb: Sentence = Field("customers.duckdb", description="DuckDB file, relative to home; every import lands in it.")
+    memory: MemorySize = Field(
+        "", description="Most memory for DuckDB, as in 2GB; default is a quarter of the machine's, at most 4GB."
+    )
+    engine: Literal["duckdb", "postgres", "spark"] = Field(
+        "duckdb", description="Where `campanile audience` selects; all three select the same customers."
+    )
+    postgres: PostgresSettings = Field(default_factory=PostgresSettings, description="PostgreSQL as an engine.")
+    spark: SparkSettings = Field(default_factory=SparkSettings, description="Spark as an engine.")
 
 
 class LedgerSettings(Spec):

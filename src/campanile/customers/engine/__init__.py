@@ -1,0 +1,72 @@
+"""Everything in which DuckDB, PostgreSQL and Spark differ; the other rooms see Ibis relations.
+
+`duck`, `postgres` and `spark` hold what is one engine's own, `values` and `tables` ask the one that a relation is of.
+`landing` reads the files of a shop, which DuckDB alone does.
+"""
+
+from campanile.customers.engine.duck import connect
+from campanile.customers.engine.files import PrivateFiles
+from campanile.customers.engine.landing import (
+    lines_refused,
+    parse_time,
+    read_columns,
+    read_lines,
+    trimmed,
+    write_csv,
+)
+from campanile.customers.engine.single import open_file, table_errors
+from campanile.customers.engine.tables import (
+    append,
+    batches,
+    by_bytes,
+    connect_postgres,
+    connect_spark,
+    content,
+    delete,
+    disconnect,
+    drop,
+    load,
+    parquet_rows,
+    sql_of,
+    store,
+    transaction,
+    write_parquet,
+)
+from campanile.customers.engine.troubles import engine_errors
+from campanile.customers.engine.values import FALSE, TRUE, arm_number, cut_points, percentiles
+from campanile.customers.engine.which import Location
+
+__all__ = [
+    "FALSE",
+    "TRUE",
+    "Location",
+    "PrivateFiles",
+    "append",
+    "arm_number",
+    "batches",
+    "by_bytes",
+    "connect",
+    "connect_postgres",
+    "connect_spark",
+    "content",
+    "cut_points",
+    "delete",
+    "disconnect",
+    "drop",
+    "engine_errors",
+    "lines_refused",
+    "load",
+    "open_file",
+    "parquet_rows",
+    "parse_time",
+    "percentiles",
+    "read_columns",
+    "read_lines",
+    "sql_of",
+    "store",
+    "table_errors",
+    "transaction",
+    "trimmed",
+    "write_csv",
+    "write_parquet",
+]

@@ -1,0 +1,125 @@
+"""Tables, streams and Parquet files, each by the engine that it is of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis.backends import BaseBackend
+
+from campanile.customers.engine import duck
+from campanile.customers.engine.files import whole_file
+from campanile.customers.engine.troubles import engine_errors
+from campanile.customers.engine.which import Location, engine_behind, engine_of
+from campanile.errors import CampanileError
+
+if TYPE_CHECKING:
+    from campanile.customers.database import CustomerDatabase
+    from campanile.spec.settings import PostgresSettings, SparkSettings
+
+Place = tuple[str, str]
+
+
+def transaction(backend: BaseBackend) -> AbstractContextManager[None]:
+    """Everything inside is there afterwards, or nothing is. Spark has none: each table is whole or as it was."""
+    return engine_of(backend).transaction(backend)
+
+
+def batches(database: CustomerDatabase, relation: ir.Table, size: int = 10_000) -> Iterator[pa.RecordBatch]:
+    """The rows of a relation in Arrow batches; memory does not grow with their number.
+
+    The relation may stand on tables of the database and on memtables, not on temporary tables.
+    """
+    with engine_errors(database.path):
+        yield from engine_of(database.ibis).batches(database.ibis, relation, size)
+
+
+def parquet_rows(database: CustomerDatabase, path: Path) -> ir.Table:
+    """The rows of a Parquet file. Unlike a view of this connection they can be read in `batches`."""
+    with engine_errors(database.path):
+        return engine_of(database.ibis).parquet_rows(database.ibis, path)
+
+
+def write_parquet(database: CustomerDatabase, relation: ir.Table, path: Path) -> None:
+    """Writes a relation to a Parquet file, whole or not at all."""
+    with whole_file(path) as part, engine_errors(database.path):
+        engine_of(database.ibis).write_parquet(database.ibis, relation, part)
+
+
+def store(
+    backend: BaseBackend, name: str, relation: ir.Table, *, database: Location = None, temp: bool = False
+) -> ir.Table:
+    """The table `name`, now with the relation's rows in their order; replaces one of that name, even one it reads."""
+    return engine_of(backend).store(backend, name, relation, database=database, temp=temp)
+
+
+def delete(backend: BaseBackend, name: str, column: str, values: Sequence[str], *, database: tuple[str, str]) -> None:
+    """Takes the rows out of a table of the landing database whose column holds one of the values."""
+    duck.delete(backend, name, column, values, database=database)
+
+
+def append(backend: BaseBackend, name: str, relation: ir.Table, *, fresh: bool = False) -> None:
+    """Adds the rows of a relation to a temporary table by column name; makes it anew when `fresh`."""
+    if fresh:
+        store(backend, name, relation, temp=True)
+    else:
+        backend.insert(name, relation, database=("temp", "main"))
+
+
+def load(
+    backend: BaseBackend, name: str, schema: ibis.Schema, rows: Iterable[pa.RecordBatch], *, database: tuple[str, str]
+) -> None:
+    """The table, now with these rows: memory does not grow with them, and nobody sees half of them."""
+    engine_of(backend).load(backend, name, schema, rows, database=database)
+
+
+def drop(backend: BaseBackend, name: str, *, database: tuple[str, str]) -> None:
+    """Takes a table away."""
+    engine_of(backend).drop(backend, name, database=database)
+
+
+def by_bytes(table: ir.Table) -> ir.Table:
+    """The table, its text compared by its bytes, as Python does, whatever the language of a server."""
+    return engine_behind(table).by_bytes(table)
+
+
+def content(backend: BaseBackend, rows: ir.Table) -> str:
+    """What tells whether rows of the landing database are those of another time."""
+    return duck.content(rows)
+
+
+def connect_postgres(settings: PostgresSettings) -> tuple[BaseBackend, Place, Place]:
+    """A connection to PostgreSQL, and where the shop's and the product's tables are."""
+    from campanile.customers.engine import postgres
+
+    return postgres.connect(os.environ.get(settings.url_env, ""), schema=settings.place)
+
+
+def connect_spark(settings: SparkSettings, home: Path) -> tuple[BaseBackend, Place, Place]:
+    """A session of Spark, and where the shop's and the product's tables are.
+
+    Raises:
+        CampanileError: Spark is not installed.
+    """
+    try:
+        from campanile.customers.engine import spark
+    except ImportError:
+        raise CampanileError("Spark is not installed", "pip install 'campanile[spark]'") from None
+    return spark.connect(settings.master, home / settings.warehouse)
+
+
+def disconnect(backend: BaseBackend) -> None:
+    """Closes a connection."""
+    engine_of(backend).disconnect(backend)
+
+
+def sql_of(relation: ir.Table) -> str:
+    """The SQL that a relation is, in the words of its engine, laid out for people."""
+    backends, _ = relation._find_backends()
+    return str(backends[0].compile(relation, pretty=True) if backends else ibis.to_sql(relation, dialect="duckdb"))

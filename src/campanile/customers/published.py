@@ -1,0 +1,122 @@
+"""The customer database on PostgreSQL or Spark: published from the DuckDB file, or the shop's own tables, only read.
+
+Files are read, judged and merged on DuckDB, wherever one selects. A table that changed since it was last published is
+copied whole and then put in the place of the old one; the profile is computed where it is selected from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+from ibis.backends import BaseBackend
+
+from campanile.customers import engine
+from campanile.customers.database import IMPORTS, LEDGER_READ, PROFILE, PROFILE_STATE, CustomerDatabase
+from campanile.errors import CampanileError
+from campanile.spec.project import Project
+
+#: Which content of the landing database each table was published from.
+PUBLISHED = "published"
+_PUBLISHED = ibis.schema({"place": "string", "table": "string", "content": "string"})
+#: Tables of the product that are of one database only.
+_STAY = frozenset({PROFILE, PROFILE_STATE, IMPORTS, LEDGER_READ, PUBLISHED})
+_BATCH = 50_000
+
+Place = tuple[str, str]
+#: Of a table: `shop` or `own`, and its name.
+Key = tuple[str, str]
+
+
+class PublishedDatabase(CustomerDatabase):
+    """The same tables on another engine. Campaigns read them; what the product writes lies beside the shop's."""
+
+    def __init__(self, backend: BaseBackend, path: Path, *, shop: Place, own: Place) -> None:
+        super().__init__(backend, path, read_only=False)
+        self._shop = shop
+        self._own = own
+        #: Where tables lie: those of the shop, and the product's own.
+        self.places: Mapping[str, Place] = {"shop": shop, "own": own}
+
+
+@contextmanager
+def on_engine(project: Project, landing: CustomerDatabase, name: str) -> Iterator[CustomerDatabase]:
+    """The customer database on the engine of that name, as new as the landing database, which it is for DuckDB.
+
+    Args:
+        project: Its settings say where the engine is.
+        landing: Open for writing; the past of the ledger is in it already.
+        name: duckdb, postgres or spark.
+
+    Raises:
+        CampanileError: The engine is not installed or cannot be reached.
+    """
+    if name == "duckdb":
+        yield landing
+        return
+    settings = project.settings.database
+    if name == "postgres":
+        backend, shop, own = engine.connect_postgres(settings.postgres)
+    else:
+        backend, shop, own = engine.connect_spark(settings.spark, project.home)
+    try:
+        database = PublishedDatabase(backend, landing.path, shop=shop, own=own)
+        with engine.engine_errors(landing.path):
+            publish(landing, database, native=name == "postgres" and settings.postgres.native)
+        yield database
+    finally:
+        engine.disconnect(backend)
+
+
+def publish(landing: CustomerDatabase, there: PublishedDatabase, *, native: bool = False) -> tuple[str, ...]:
+    """The tables that were copied: those whose content is not what was published last.
+
+    Args:
+        landing: Where the tables come from.
+        there: Where they go.
+        native: The shop's tables are there already, and only the product's go.
+    """
+    known = _known(there)
+    wanted = {("own", name): landing.own(name) for name in landing.own_tables() - _STAY}
+    if not native:
+        wanted |= {("shop", name): landing.table(name) for name in landing.tables()}
+    contents = {place: engine.content(landing.ibis, rows) for place, rows in wanted.items()}
+    changed = [place for place in wanted if contents[place] != known.get(place)]
+    for place in changed:
+        _copy(landing, there, place, wanted[place])
+    for kind, name in known.keys() - wanted.keys():
+        engine.drop(there.ibis, name, database=there.places[kind])
+    if changed or known.keys() - wanted.keys():
+        _remember(there, contents)
+    if native or any(kind == "shop" for kind, _ in changed):
+        there.note_profile(())
+    return tuple(name for _, name in changed)
+
+
+def _known(there: PublishedDatabase) -> dict[Key, str]:
+    if PUBLISHED not in there.own_tables():
+        return {}
+    rows = there.own(PUBLISHED).to_pyarrow().to_pylist()
+    return {(row["place"], row["table"]): row["content"] for row in rows}
+
+
+def _remember(there: PublishedDatabase, contents: dict[Key, str]) -> None:
+    rows = [{"place": kind, "table": name, "content": content} for (kind, name), content in sorted(contents.items())]
+    there.store_own(PUBLISHED, ibis.memtable(rows, schema=_PUBLISHED))
+
+
+def _copy(landing: CustomerDatabase, there: PublishedDatabase, key: Key, rows: ir.Table) -> None:
+    kind, name = key
+    batches = engine.batches(landing, rows, _BATCH)
+    engine.load(there.ibis, name, rows.schema(), batches, database=there.places[kind])
+
+
+def refuse(project: Project, what: str) -> None:
+    """Nothing; CampanileError when the project's engine is another than DuckDB, which alone does `what`."""
+    name = project.settings.database.engine
+    if name != "duckdb":
+        cure = "write engine: duckdb under database: in campanile.yaml; it selects the same customers"
+        raise CampanileError(f"{what} works on DuckDB, and database.engine says {name}", cure)
