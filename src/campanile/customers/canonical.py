@@ -56,8 +56,8 @@ def _job(path: Path, problems: list[Problem]) -> TableImport:
     problems.extend(Problem(path.name, 1, f"{table} needs {name}", "add that column") for name in missing)
     mapping = TableMapping(file=path.name)
     key = tuple(name for name in mapping.key_of(table) if name in header)
-    source = Source(path, path.name, header)
-    return TableImport(table, mapping, (source,), {name: Column(source=name) for name in header}, key, repeats=True)
+    source = Source(path.name, header, mapping, {name: Column(source=name) for name in header}, path)
+    return TableImport(table, (source,), key, repeats=True)
 
 
 def _header(path: Path, problems: list[Problem]) -> tuple[str, ...]:
