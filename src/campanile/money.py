@@ -14,7 +14,9 @@ _EXPONENTS = {
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
 }
-_DIGITS = {code: digits for digits, codes in _EXPONENTS.items() for code in codes.split()}
+#: Codes of these currencies, by the decimal places of their minor unit.
+UNUSUAL = {digits: tuple(codes.split()) for digits, codes in _EXPONENTS.items()}
+_DIGITS = {code: digits for digits, codes in UNUSUAL.items() for code in codes}
 
 
 @dataclass(frozen=True)

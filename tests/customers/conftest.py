@@ -34,6 +34,8 @@ class ShopFolder:
     currency: str = "EUR"
     zone: str = "UTC"
     policy: str = ""
+    #: More lines of campanile.yaml, such as connections or rates.
+    more: str = ""
 
     def write(self, name: str, lines: str | bytes) -> Path:
         path = self.root / name
@@ -43,7 +45,7 @@ class ShopFolder:
 
     def project(self, mapping: str = "") -> Project:
         head = _SETTINGS.format(currency=self.currency, zone=self.zone, policy=self.policy)
-        self.write("campanile.yaml", head + (f"import:\n{mapping}" if mapping else ""))
+        self.write("campanile.yaml", head + self.more + (f"import:\n{mapping}" if mapping else ""))
         return load_project(self.root)
 
     def load(self, mapping: str) -> ImportReport:

@@ -156,6 +156,80 @@ def test_what_a_killed_import_left_is_taken_away(shop):
     assert sorted(path.name for path in (shop.root / "runs").iterdir()) == ["customers.duckdb"]
 
 
+PAIR = "  customers: {file: a.csv, columns: {customer_id: Id, city: City}}\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "kept", "rejected"),
+    [
+        ("Id,City\n1,Bonn\n2," + "x" * 10_000_000 + "\n3,Ulm\n", 2, {"longer than any row": 1}),
+        ('Id,City\n1,Bonn\n2,"' + "x" * 10_000_000 + '"\n3,Ulm\n', 2, {"longer than any row": 1}),
+        ("Id,City\n1,Bo\0nn\n2,Ulm\n\0\0\0\n", 2, {"wrong number of columns": 1}),
+        ("\ufeffId,City\r\n1,Bonn\r2,Ulm\n\r\n3,Kiel", 3, {}),
+        ("Id,City", 0, {}),
+        ("Id,City\n1,Bonn,more\n2\n3,Kiel,\n", 1, {"wrong number of columns": 2}),
+    ],
+    ids=["a cell of 10 MB", "a quoted cell of 10 MB", "zeros", "line ends and a byte-order mark", "a header", "ragged"],
+)
+def test_rubbish_costs_its_own_line_only(shop, content, kept, rejected):
+    shop.write("a.csv", content)
+    report = shop.load(PAIR).table("customers")
+    assert (report.kept, report.rejected) == (kept, rejected)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("Id,City," + "x" * 200_000 + "\n1,2,3\n", "a.csv does not begin with a line of column names"),
+        ('Id,"' + "City\n" * 200_000, "a.csv does not begin with a line of column names"),
+        ("Id,City\n1,2\n".encode("utf-16-le"), "a.csv does not begin with utf-8 text; say how it is written"),
+        (bytes(range(256)) * 9, "a.csv does not begin with utf-8 text"),
+        ("\n\n", "a.csv is empty"),
+        ("", "a.csv is empty"),
+        ("City\n1\n", 'a.csv has no column "Id"'),
+    ],
+)
+def test_what_is_no_table_is_a_sentence_and_nothing_is_imported(shop, content, says):
+    shop.write("a.csv", content)
+    with pytest.raises(ProblemsError, match="campanile.yaml:7: ") as caught:
+        shop.load(PAIR)
+    assert says in str(caught.value)
+    with CustomerDatabase.open(shop.project(PAIR)) as database:
+        assert database.tables() == frozenset()
+
+
+def test_a_folder_instead_of_a_file_says_what_to_write(shop):
+    shop.write("a.csv/part-1.csv", "Id,City\n1,Bonn\n")
+    with pytest.raises(ProblemsError, match=r"a.csv is a folder; name the files in it: a.csv/\*.csv"):
+        shop.load(PAIR)
+    assert shop.load(PAIR.replace("a.csv", "a.csv/*.csv")).table("customers").kept == 1
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_columns_that_nobody_maps_cost_little(shop, suffix):
+    """Three thousand of them, five mapped: the import of the five alone is the measure."""
+    import time
+
+    names = ["Id", "City", "Level", "Points", "Born", *(f"c{n}" for n in range(3_000))]
+    rows = [[str(n), "Bonn", "gold", "5", "1961-05-06", *["x"] * 3_000] for n in range(1_000)]
+    columns = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    mapping = (
+        f"  customers: {{file: a.{suffix}, "
+        "columns: {customer_id: Id, city: City, tier: Level, points: Points, birth_date: Born}}\n"
+    )
+    for table in (columns.select(names[:5]), columns):
+        if suffix == "csv":
+            shop.write(
+                "a.csv", "\n".join([",".join(table.column_names), *(",".join(r[: table.num_columns]) for r in rows)])
+            )
+        else:
+            pq.write_table(table, shop.root / "a.parquet")
+        start = time.process_time()
+        assert shop.load(mapping).table("customers").kept == 1_000
+        took = time.process_time() - start
+    assert took < 3, "of the processor, for three million cells that nobody wants"
+
+
 def test_nothing_mapped_says_what_to_write(shop):
     with pytest.raises(CampanileError, match="does not say what to import") as caught:
         shop.load("")

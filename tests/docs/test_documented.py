@@ -95,6 +95,23 @@ def test_the_examples_of_the_format_pass_the_check(tmp_path: Path, page: str, bl
         assert [str(problem) for problem in check_project(tmp_path).problems] == []
 
 
+_SHOP = """\
+shop: {name: Test, currency: EUR, timezone: UTC}
+channels: {email: {via: outbox}}
+economics: {margin_rate: 40%, cost_per_message: {email: 0.01}}
+"""
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_the_mappings_of_the_import_page_are_right(block: int, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "import-the-shops-data.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    assert len(blocks) == 4
+    written = blocks[block] if blocks[block][0] != " " else f"import:\n{blocks[block]}"
+    (tmp_path / "campanile.yaml").write_text(_SHOP + written, encoding="utf-8")
+    assert [str(problem) for problem in check_project(tmp_path).problems] == []
+
+
 def test_the_promises_of_the_readme_name_tests_that_exist() -> None:
     for path in re.findall(r"`(tests/[\w/.]+)`", (ROOT / "README.md").read_text(encoding="utf-8")):
         assert (ROOT / path).exists(), path

@@ -15,10 +15,11 @@ from campanile.errors import UsageError, did_you_mean
 @project_options
 @json_option
 def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Import the shop's files into the customer database: all that are mapped, or only the named tables.
+    """Import the shop's data into the customer database: all that are mapped, or only the named tables.
 
-    The mapping stands in campanile.yaml under `import`. A FOLDER needs none: its .csv and .parquet files are named
-    after tables, and their columns after fields. Importing the same file twice changes nothing.
+    The mapping stands in campanile.yaml under `import`: files of text, Parquet, spreadsheets, tables of databases.
+    A FOLDER needs none: its .csv and .parquet files are named after tables, and their columns after fields.
+    Importing the same file twice changes nothing.
     Rows that cannot be read are kept in runs/rejects, each with its reason.
     """
     project = open_project(root, home)

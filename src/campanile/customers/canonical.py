@@ -7,7 +7,7 @@ from pathlib import Path
 from campanile.customers.lines import Dialect, read_header
 from campanile.customers.sources import Source, TableImport
 from campanile.customers.tables import columns_of, table_names
-from campanile.errors import Problem, ProblemsError, did_you_mean
+from campanile.errors import CampanileError, Problem, ProblemsError, did_you_mean
 from campanile.spec.mapping import Column, TableMapping
 
 _SUFFIXES = (".csv", ".parquet")
@@ -56,8 +56,8 @@ def _job(path: Path, problems: list[Problem]) -> TableImport:
     problems.extend(Problem(path.name, 1, f"{table} needs {name}", "add that column") for name in missing)
     mapping = TableMapping(file=path.name)
     key = tuple(name for name in mapping.key_of(table) if name in header)
-    source = Source(path, path.name, header)
-    return TableImport(table, mapping, (source,), {name: Column(source=name) for name in header}, key, repeats=True)
+    source = Source(path.name, header, mapping, {name: Column(source=name) for name in header}, path)
+    return TableImport(table, (source,), key, repeats=True)
 
 
 def _header(path: Path, problems: list[Problem]) -> tuple[str, ...]:
@@ -68,6 +68,9 @@ def _header(path: Path, problems: list[Problem]) -> tuple[str, ...]:
             header = read_header(path, Dialect("utf-8", ","))
         else:
             header = tuple(pq.read_schema(path).names)
+    except CampanileError as error:
+        problems.append(Problem(path.name, 0, f"it {error.what}", error.cure))
+        return ()
     except (OSError, ValueError) as error:
         problems.append(Problem(path.name, 0, f"it cannot be read ({type(error).__name__})", "is it whole?"))
         return ()

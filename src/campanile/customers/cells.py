@@ -16,9 +16,9 @@ import ibis
 import ibis.expr.types as ir
 
 from campanile.customers import engine
-from campanile.customers.sources import column_names, text_pieces
+from campanile.customers.sources import Source, column_names, text_pieces
 from campanile.customers.zones import shop_time, utc_time
-from campanile.money import Currency
+from campanile.money import UNUSUAL, Currency
 from campanile.spec.mapping import Column
 from campanile.spec.vocabulary import FieldType
 
@@ -34,6 +34,8 @@ _WIDE = "decimal(38, 6)"
 _OFFSET = r":\d\d(\.\d+)?\s*([zZ]|[+-]\d\d(:?\d\d)?)$"
 #: Tells whether two rows of files are equal in every column.
 FINGERPRINT = "__fingerprint"
+#: The currency of the amounts of a row, where some source of the table has one of its own.
+CURRENCY = "original_currency"
 #: The line of the file at which a row starts, where that is known.
 LINE = "__line"
 
@@ -63,34 +65,39 @@ class Setting:
 class Cells:
     """The cells of one row, by the names in the header, after `laid_out`."""
 
-    def __init__(self, rows: ir.Table, names: Sequence[str]) -> None:
-        self._rows = rows
-        self._names = names
+    def __init__(self, rows: ir.Table, source: Source) -> None:
+        self.rows = rows
+        #: Whether dates come as dates, whatever format the mapping says of those that are text.
+        self.dated = source.is_sheet or source.is_table
+        self.currency = source.mapping.currency
+        self._names = source.used
 
     def text(self, name: str) -> ir.StringValue:
         """The cell as text, blanks around it taken off; NULL when nothing is left."""
-        return self._rows[f"{_TEXT}{self._names.index(name)}"]
+        return self.rows[f"{_TEXT}{self._names.index(name)}"]
 
     def raw(self, name: str) -> ir.Value:
         """The cell as the file holds it, where that is not text; its text otherwise."""
         typed = f"{_TYPED}{self._names.index(name)}"
-        return self._rows[typed] if typed in self._rows.columns else self.text(name)
+        return self.rows[typed] if typed in self.rows.columns else self.text(name)
 
 
-def laid_out(rows: ir.Table, columns: Mapping[str, str], names: Sequence[str]) -> ir.Table:
+def laid_out(rows: ir.Table, columns: Mapping[str, str], names: Sequence[str], *, whole: bool) -> ir.Table:
     """The cells that `Cells` looks for, the line, and a fingerprint of the row, columns that nobody maps included.
 
     Args:
-        rows: A file as the engine reads it.
+        rows: A source as the engine reads it.
         columns: What the engine calls each column of the header, and perhaps the line.
         names: The columns of the header that count.
+        whole: Whether rows are told apart by all their columns; otherwise each is one of its own.
     """
     cells = [rows[columns[name]] for name in names]
     texts = {f"{_TEXT}{index}": _as_text(cell) for index, cell in enumerate(cells)}
     typed = {f"{_TYPED}{index}": cell for index, cell in enumerate(cells) if not cell.type().is_string()}
-    whole = ibis.struct({name: rows[column] for name, column in columns.items() if name != LINE}).hash()
+    every = {name: rows[column] for name, column in columns.items() if name != LINE}
+    fingerprint = ibis.struct(every).hash() if whole else ibis.literal(0, "int64")
     line = rows[columns[LINE]].cast("int64") if LINE in columns else ibis.null("int64")
-    return rows.select(**{FINGERPRINT: whole, LINE: line}, **texts, **typed)
+    return rows.select(**{FINGERPRINT: fingerprint, LINE: line}, **texts, **typed)
 
 
 def _as_text(cell: ir.Value) -> ir.StringValue:
@@ -112,11 +119,12 @@ def parsed(column: str, spec: Column, type_: FieldType, cells: Cells, setting: S
 
     Whatever cannot be read is NULL.
     """
+    scale = _scale(spec, cells, setting)
     if spec.product is not None:
-        return {column: _product(spec, type_, cells, setting)}
+        return {column: _product(spec, type_, cells, scale)}
     raw, text = _origin(spec, cells)
     if is_time(column, type_):
-        moment, is_utc = _time(raw, spec)
+        moment, is_utc = _time(raw, spec, dated=cells.dated)
         return {column: moment, _IS_UTC + column: is_utc}
     if type_ in (FieldType.TEXT, FieldType.WEEKDAY):
         return {column: text}
@@ -124,7 +132,7 @@ def parsed(column: str, spec: Column, type_: FieldType, cells: Cells, setting: S
         return {column: raw if raw.type().is_boolean() else _yes_or_no(text)}
     if type_ is FieldType.LIST:
         return {column: raw.cast("array<string>") if raw.type().is_array() else _items(text)}
-    return {column: _money(raw, spec, setting) if type_ is FieldType.MONEY else _number(raw, spec)}
+    return {column: _money(raw, scale) if type_ is FieldType.MONEY else _number(raw, spec)}
 
 
 def finished(column: str, spec: Column, type_: FieldType, rows: ir.Table, setting: Setting) -> ir.Value:
@@ -185,22 +193,37 @@ def _limited(raw: ir.Value, type_: str, limit: int) -> ir.DecimalValue:
     return ibis.ifelse((number < limit) & (number > -limit), number, ibis.null(type_))
 
 
-def _scale(spec: Column, setting: Setting) -> int:
+def currency_of(source: Source, cells: Cells, setting: Setting) -> ir.StringValue:
+    """The code of the currency of a row's amounts; NULL where the column for it says nothing."""
+    currency = source.mapping.currency
+    if isinstance(currency, str):
+        return cells.text(currency).upper()
+    code: ir.StringValue = ibis.literal((currency or setting.currency).code)
+    return code
+
+
+def _scale(spec: Column, cells: Cells, setting: Setting) -> int | ir.IntegerValue:
     """Minor units in what one unit of the file is, below zero when the sign is turned round."""
-    scale = 1 if spec.money == "minor" else setting.currency.scale
-    return -scale if spec.negate else scale
+    sign = -1 if spec.negate else 1
+    if spec.money == "minor":
+        return sign
+    if not isinstance(cells.currency, str):
+        return sign * (cells.currency or setting.currency).scale
+    code = cells.text(cells.currency).upper()
+    others = [(code.isin(codes), sign * 10**digits) for digits, codes in UNUSUAL.items()]
+    return ibis.cases(*others, else_=sign * 100)
 
 
-def _money(raw: ir.Value, spec: Column, setting: Setting) -> ir.Value:
+def _money(raw: ir.Value, scale: int | ir.IntegerValue) -> ir.Value:
     """Minor units, halves rounded away from zero."""
-    return (_limited(raw, _AMOUNT, _AMOUNT_LIMIT) * _scale(spec, setting)).round().try_cast("int64")
+    return (_limited(raw, _AMOUNT, _AMOUNT_LIMIT) * scale).round().try_cast("int64")
 
 
-def _product(spec: Column, type_: FieldType, cells: Cells, setting: Setting) -> ir.Value:
+def _product(spec: Column, type_: FieldType, cells: Cells, scale: int | ir.IntegerValue) -> ir.Value:
     factors = (_limited(cells.raw(name), _FACTOR, _FACTOR_LIMIT).cast(_WIDE) for name in spec.product or ())
     product = functools.reduce(lambda left, right: left * right, factors)
     if type_ is FieldType.MONEY:
-        return (product * _scale(spec, setting)).try_cast("int64")
+        return (product * scale).try_cast("int64")
     value = product.cast("float64")
     return -value if spec.negate else value
 
@@ -216,7 +239,7 @@ def _items(text: ir.StringValue) -> ir.ArrayValue:
     return items.map(lambda item: item.strip()).filter(lambda item: item != "")
 
 
-def _time(raw: ir.Value, spec: Column) -> tuple[ir.TimestampValue, ir.BooleanValue]:
+def _time(raw: ir.Value, spec: Column, *, dated: bool) -> tuple[ir.TimestampValue, ir.BooleanValue]:
     """The moment that a cell says, and whether it is UTC already; wall-clock time otherwise."""
     type_ = raw.type()
     if type_.is_timestamp() and type_.timezone is not None:
@@ -224,8 +247,12 @@ def _time(raw: ir.Value, spec: Column) -> tuple[ir.TimestampValue, ir.BooleanVal
     if type_.is_timestamp() or type_.is_date():
         return raw.cast("timestamp(6)"), engine.FALSE
     text = raw.cast("string")
-    if spec.format:
+    if spec.format and not dated:
         return engine.parse_time(text, spec.format), ibis.literal("%z" in spec.format)
     has_offset = text.re_search(_OFFSET)
     with_offset = text.try_cast("timestamp('UTC')").cast("timestamp(6)")
-    return ibis.ifelse(has_offset, with_offset, text.try_cast("timestamp(6)")), has_offset
+    moment = ibis.ifelse(has_offset, with_offset, text.try_cast("timestamp(6)"))
+    if not spec.format:
+        return moment, has_offset
+    by_format = engine.parse_time(text, spec.format)
+    return by_format.fill_null(moment), ibis.ifelse(by_format.isnull(), has_offset, "%z" in spec.format)

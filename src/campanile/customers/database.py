@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 PROFILE = "profile"
 PROFILE_STATE = "profile_state"
 IMPORTS = "imports"
+SOURCES = "import_sources"
 CONTACTS = "contacts"
 ASSIGNMENTS = "assignments"
 SUPPRESSED = "suppressed"
@@ -51,6 +52,10 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     IMPORTS: {
         "imported_at": "timestamp", "table": "string", "read": "int64", "skipped": "int64", "rejected": "int64",
         "duplicates": "int64", "new": "int64", "updated": "int64", "rows": "int64",
+    },
+    SOURCES: {
+        "table": "string", "source": "string", "columns": "string", "mapping": "string", "watermark": "string",
+        "imported_at": "timestamp",
     },
     CONTACTS: {
         "message_id": "string", "customer_id": "string", "at": "timestamp", "channel": "string", "campaign": "string",
@@ -76,7 +81,7 @@ class CustomerDatabase:
         self.path = path
         self.read_only = read_only
         self._mapped = frozenset(mapped or ())
-        self._all_orders = not (mapped and ORDER in mapped and mapped[ORDER].rows)
+        self._all_orders = not (mapped and ORDER in mapped and any(source.rows for source in mapped[ORDER].each()))
         self._shop: engine.Location = None
         self._own: tuple[str, str] = (backend.current_catalog, PRODUCT)
         self._cleanup = ExitStack()
@@ -272,5 +277,5 @@ class CustomerDatabase:
         ]  # fmt: skip
         if rows:
             self.append_own(IMPORTS, ibis.memtable(rows, schema=ibis.schema(_OWN[IMPORTS])))
-        if any(report.new or report.updated for report in reports):
+        if any(report.changed for report in reports):
             self.note_profile(())

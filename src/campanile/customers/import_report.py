@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 
@@ -31,11 +31,42 @@ class TableReport:
     strangers: int = 0
     #: Where the rejects are listed; None when there are none.
     rejects: Path | None = None
+    #: Rows that were there and did not come; None when nobody can know.
+    vanished: int | None = None
+    #: Of these, rows that were removed.
+    removed: int = 0
+    #: How far each incremental source was read.
+    watermarks: Mapping[str, str] = field(default_factory=dict)
+    #: What changed in the columns of the sources.
+    notices: tuple[str, ...] = ()
 
     @property
     def kept(self) -> int:
         """Rows of this import that stand in the table now."""
         return self.new + self.updated + self.known
+
+    @property
+    def changed(self) -> bool:
+        """Whether the table is another one than before."""
+        return bool(self.new or self.updated or self.removed)
+
+    def and_then(self, later: TableReport) -> TableReport:
+        """The report of this import and a later one of the same table, together."""
+        reasons = dict.fromkeys([*self.rejected, *later.rejected])
+        return replace(
+            later,
+            files=self.files + later.files,
+            read=self.read + later.read,
+            skipped=self.skipped + later.skipped,
+            rejected={reason: self.rejected.get(reason, 0) + later.rejected.get(reason, 0) for reason in reasons},
+            duplicates=self.duplicates + later.duplicates,
+            new=self.new + later.new,
+            updated=self.updated + later.updated,
+            known=self.known + later.known,
+            vanished=None,
+            watermarks={**self.watermarks, **later.watermarks},
+            notices=self.notices + later.notices,
+        )
 
     def lines(self) -> list[str]:
         r"""The report as lines of text.
@@ -52,6 +83,12 @@ class TableReport:
         if self.duplicates:
             lines.append(f"  {self.duplicates:,} came more than once")
         lines += [f"  {count:,} rejected: {reason}" for reason, count in self.rejected.items()]
+        if self.removed:
+            lines.append(f"  {self.removed:,} removed: they are no longer in the sources")
+        if self.vanished and self.vanished > self.removed:
+            lines.append(f"  {self.vanished - self.removed:,} rows of the table did not come this time; they stay")
+        lines += [f"  {source} was read up to {mark}" for source, mark in self.watermarks.items()]
+        lines += [f"  {notice}" for notice in self.notices]
         if self.strangers:
             lines.append(f"  {self.strangers:,} rows are of customers that the table customers does not have")
         if self.rejects:
@@ -72,7 +109,7 @@ class ImportReport:
     @property
     def changed(self) -> bool:
         """Whether the customer database is another one than before."""
-        return any(report.new or report.updated for report in self.tables)
+        return any(report.changed for report in self.tables)
 
     @property
     def rejected(self) -> int:
@@ -84,6 +121,7 @@ class ImportReport:
         return [
             asdict(report)
             | {"files": list(report.files), "kept": report.kept, "rejected": dict(report.rejected)}
+            | {"watermarks": dict(report.watermarks), "notices": list(report.notices)}
             | {"rejects": str(report.rejects) if report.rejects else None}
             for report in self.tables
         ]

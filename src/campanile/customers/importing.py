@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -19,8 +19,11 @@ from campanile.customers.canonical import canonical_imports
 from campanile.customers.cells import Setting
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.import_report import ImportReport, TableReport
-from campanile.customers.merge import merge
-from campanile.customers.sources import TableImport, plan_imports
+from campanile.customers.merge import Manner, merge
+from campanile.customers.planning import plan_imports
+from campanile.customers.rates import Rates, load_rates, money_columns
+from campanile.customers.seen import Seen, Sightings, remember, sightings
+from campanile.customers.sources import TableImport
 from campanile.customers.staging import Stage, Staged
 from campanile.customers.tables import BOUGHT, CUSTOMERS, ORDER
 from campanile.errors import CampanileError, did_you_mean
@@ -54,7 +57,8 @@ def import_tables(
         CampanileError: Nothing is mapped, a table of `only` is not, or the database is open read-only.
     """
     derives = not only or ORDER in only or BOUGHT in only
-    return _import(project, database, _mapped(project, only), derives=derives, now=now, progress=progress)
+    jobs = _mapped(project, database, only)
+    return _import(project, database, jobs, derives=derives, now=now, progress=progress)
 
 
 def import_folder(
@@ -86,36 +90,39 @@ def _import(  # noqa: PLR0913
 ) -> ImportReport:
     database.needs_writing()
     setting = Setting(project.zone, project.currency, now or clock.now())
-    with engine.engine_errors(database.path), _stage(database, setting) as stage:
+    rates = load_rates(project) if any(job.converts for job in jobs) else Rates()
+    before = sightings(database)
+    with engine.engine_errors(database.path), _stage(database, setting, rates) as stage:
         try:
             _read_files(stage, jobs, progress)
             with engine.transaction(database.ibis):
-                reports = [_merge(database.ibis, job, stage.staged(job)) for job in jobs]
+                reports = _together(_merge(database.ibis, job, stage) for job in jobs)
                 if derives:
                     reports += _derive(project, database.ibis)
                 database.note_import(setting.now, reports)
-            reports = [_with_strangers(database.ibis, report) for report in reports]
+                remember(database, jobs, stage.watermarks, setting.now)
+            reports = [_with_strangers(database.ibis, _with_notices(report, jobs, before)) for report in reports]
             return ImportReport(tuple(_with_rejects(database.ibis, reports, jobs, project.rejects_dir)))
         finally:
             for job in jobs:
                 stage.drop(job)
 
 
-def _mapped(project: Project, only: Collection[str]) -> list[TableImport]:
+def _mapped(project: Project, database: CustomerDatabase, only: Collection[str]) -> list[TableImport]:
     mapped = project.settings.imports
     for table in only:
         if table not in mapped:
             raise CampanileError(f'campanile.yaml maps no table "{table}"', did_you_mean(table, mapped))
-    return [job for job in plan_imports(project) if not only or job.table in only]
+    return [job for job in plan_imports(project, sightings(database)) if not only or job.table in only]
 
 
 @contextmanager
-def _stage(database: CustomerDatabase, setting: Setting) -> Iterator[Stage]:
+def _stage(database: CustomerDatabase, setting: Setting, rates: Rates) -> Iterator[Stage]:
     """A place beside the database, so that personal data stays there."""
     for left_over in database.path.parent.glob(f"{_SCRATCH}*"):
         shutil.rmtree(left_over, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=database.path.parent, prefix=_SCRATCH) as scratch:
-        yield Stage(database.ibis, setting, Path(scratch))
+        yield Stage(database.ibis, setting, rates, Path(scratch))
 
 
 def _read_files(stage: Stage, jobs: Sequence[TableImport], progress: Progress | None) -> None:
@@ -128,9 +135,19 @@ def _read_files(stage: Stage, jobs: Sequence[TableImport], progress: Progress | 
                 progress(done, total)
 
 
-def _merge(backend: Backend, job: TableImport, staged: Staged) -> TableReport:
-    merged = merge(backend, job.table, staged.kept, job.key, repeats=job.repeats)
-    rejected = rejects.by_reason(backend, job.table)
+def _together(reports: Iterable[TableReport]) -> list[TableReport]:
+    """One report for each table."""
+    found: dict[str, TableReport] = {}
+    for report in reports:
+        found[report.table] = found[report.table].and_then(report) if report.table in found else report
+    return list(found.values())
+
+
+def _merge(backend: Backend, job: TableImport, stage: Stage) -> TableReport:
+    staged = stage.staged(job)
+    merged = merge(backend, job.table, staged.kept, _manner(job, staged))
+    rejected = rejects.by_reason(backend, job.name)
+    marks = {source.label: stage.watermarks.get(f"{job.name} {source.label}", "") for source in job.sources}
     return TableReport(
         table=job.table,
         files=tuple(source.label for source in job.sources),
@@ -142,7 +159,26 @@ def _merge(backend: Backend, job: TableImport, staged: Staged) -> TableReport:
         updated=merged.updated,
         known=merged.known,
         rows=merged.rows,
+        vanished=None if job.incremental else merged.vanished,
+        removed=merged.removed,
+        watermarks={label: mark.partition(" ")[2] for label, mark in marks.items() if mark},
     )
+
+
+def _manner(job: TableImport, staged: Staged) -> Manner:
+    """How the rows of an import are merged. Nothing is removed for lines that nobody could read, or for no rows."""
+    aside = money_columns(job.table, job.columns) if job.converts else ()
+    whole = job.full and not staged.unreadable and staged.read > staged.skipped + staged.unreadable
+    return Manner(job.key, job.repeats, aside, full=whole, spared=staged.refused if job.key else None)
+
+
+def _with_notices(report: TableReport, jobs: Sequence[TableImport], before: Sightings) -> TableReport:
+    """The report, with what changed in the columns of its sources since the last import."""
+    last = {source.mapping.name: source for job in jobs if job.table == report.table for source in job.sources}
+    notices = [
+        notice for name, source in last.items() for notice in before.get((report.table, name), Seen()).notices(source)
+    ]
+    return replace(report, notices=tuple(notices))
 
 
 def _derive(project: Project, backend: Backend) -> list[TableReport]:
@@ -150,11 +186,16 @@ def _derive(project: Project, backend: Backend) -> list[TableReport]:
     mapping = project.settings.imports.get(ORDER)
     if mapping is None or mapping.derive is None:
         return []
-    merged = merge(backend, ORDER, orders_of_lines(backend.table(BOUGHT)), ["order_id"])
+    merged = merge(
+        backend,
+        ORDER,
+        orders_of_lines(backend.table(BOUGHT)),
+        Manner(["order_id"], full=project.settings.imports[BOUGHT].full),
+    )
     return [
         TableReport(
             table=ORDER, files=(), read=merged.came, skipped=0, rejected={}, duplicates=0,
-            new=merged.new, updated=merged.updated, known=merged.known, rows=merged.rows,
+            new=merged.new, updated=merged.updated, known=merged.known, rows=merged.rows, removed=merged.removed,
         )
     ]  # fmt: skip
 
@@ -197,7 +238,7 @@ def _with_rejects(
     backend: Backend, reports: Sequence[TableReport], jobs: Sequence[TableImport], folder: Path
 ) -> Iterator[TableReport]:
     """The reports, each with the file that lists what was refused."""
-    imported = {job.table for job in jobs}
     for report in reports:
-        listed = rejects.write(backend, report.table, folder) if report.table in imported else None
+        names = [job.name for job in jobs if job.table == report.table]
+        listed = rejects.write(backend, report.table, names, folder) if names else None
         yield replace(report, rejects=listed)

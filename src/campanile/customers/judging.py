@@ -13,18 +13,20 @@ import ibis.expr.types as ir
 
 from campanile.customers import engine
 from campanile.customers.cells import (
+    CURRENCY,
     FINGERPRINT,
     LINE,
     Cells,
     Setting,
     blamed,
+    currency_of,
     finished,
     finite,
     laid_out,
     parsed,
     unreadable_reason,
 )
-from campanile.customers.sources import TableImport, column_names
+from campanile.customers.sources import Source, TableImport
 from campanile.customers.tables import CONTACT_COLUMNS, columns_of
 from campanile.customers.zones import naive
 from campanile.spec.mapping import RowRule, Scalar
@@ -58,55 +60,53 @@ class Fault:
     value: ir.StringValue
 
 
-def judged(job: TableImport, rows: ir.Table, columns: Mapping[str, str], setting: Setting) -> ir.Table:
+def judged(job: TableImport, source: Source, rows: ir.Table, columns: Mapping[str, str], setting: Setting) -> ir.Table:
     """The typed columns of a table, whether the row is skipped, and why it is refused (NULL when it is not).
 
     Each step has a name of its own in the engine, which keeps Ibis from writing the steps into one another.
 
     Args:
-        job: The table and where its columns come from.
-        rows: One file, or several with the same header, as the engine reads it.
+        job: The table.
+        source: Where its columns come from.
+        rows: The source as the engine reads it.
         columns: What the engine calls each column of the header, and perhaps the line.
         setting: What cells mean here.
     """
     types = columns_of(job.table)
-    used = _columns_used(job)
-    cells = laid_out(rows, columns, used).alias("campanile_cells")
+    cells = laid_out(rows, columns, source.used, whole=job.by_lines and not source.is_table).alias("campanile_cells")
     first: dict[str, ir.Value] = {}
-    for column, spec in job.columns.items():
-        first |= parsed(column, spec, types[column], Cells(cells, used), setting)
+    for column, spec in source.columns.items():
+        first |= parsed(column, spec, types[column], Cells(cells, source), setting)
     half = cells.select(*cells.columns, **first).alias("campanile_parsed")
-    second = {column: finished(column, spec, types[column], half, setting) for column, spec in job.columns.items()}
+    second = {column: finished(column, spec, types[column], half, setting) for column, spec in source.columns.items()}
+    if job.converts:
+        second[CURRENCY] = currency_of(source, Cells(half, source), setting)
     typed = half.select(*cells.columns, **second).alias("campanile_typed")
-    return _with_verdict(job, typed, Cells(typed, used), setting)
+    return _with_verdict(job, source, typed, setting)
 
 
-def _columns_used(job: TableImport) -> tuple[str, ...]:
-    """The columns of the file that the mapping names, each once."""
-    named = [name for spec in job.columns.values() for name in column_names(spec)]
-    return tuple(dict.fromkeys([*named, *job.mapping.rows]))
-
-
-def _with_verdict(job: TableImport, rows: ir.Table, cells: Cells, setting: Setting) -> ir.Table:
-    faults = list(_faults(job, rows, cells, setting))
+def _with_verdict(job: TableImport, source: Source, rows: ir.Table, setting: Setting) -> ir.Table:
+    cells = Cells(rows, source)
+    faults = list(_faults(job, source, cells, setting))
+    currency = (CURRENCY,) if job.converts else ()
     return rows.select(
         *job.columns,
+        *currency,
         **{
-            # A natural key says by itself which rows are the same.
-            FINGERPRINT: ibis.literal(0, "int64") if job.key else rows[FINGERPRINT],
+            FINGERPRINT: rows[FINGERPRINT],
             LINE: rows[LINE],
-            SKIPPED: _skipped(job.mapping.rows, cells),
+            SKIPPED: _skipped(source.mapping.rows, cells),
             REASON: ibis.cases(*((fault.holds, fault.reason) for fault in faults)),
             VALUE: _without_contact_data(ibis.cases(*((fault.holds, fault.value) for fault in faults))),
         },
     )
 
 
-def _faults(job: TableImport, rows: ir.Table, cells: Cells, setting: Setting) -> Iterator[Fault]:
+def _faults(job: TableImport, source: Source, cells: Cells, setting: Setting) -> Iterator[Fault]:
     """Every reason to refuse a row, the first to be named first."""
-    types = columns_of(job.table)
+    types, rows = columns_of(job.table), cells.rows
     for column in sorted(job.columns, key=lambda name: (name != "customer_id", name != "at", name not in job.key)):
-        texts = blamed(job.columns[column], cells)
+        texts = blamed(source.columns[column], cells)
         value = _shown(column, texts)
         unreadable = _all(text.notnull() for text in texts) & rows[column].isnull()
         yield Fault(unreadable, unreadable_reason(column, types[column]), value)
@@ -118,7 +118,7 @@ def _faults(job: TableImport, rows: ir.Table, cells: Cells, setting: Setting) ->
         if types[column] is FieldType.TEXT:
             too_long = (rows[column].length() > _LONGEST).fill_null(engine.FALSE)
             yield Fault(too_long, f"more than {_LONGEST:,} characters in {column}", ibis.null("string"))
-    for name, rule in job.mapping.rows.items():
+    for name, rule in source.mapping.rows.items():
         if rule.operation in _COMPARISONS:
             text = cells.text(name)
             unreadable = text.notnull() & finite(cells.raw(name)).isnull()

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from campanile.errors import CampanileError
+
 #: A quoted value may run over this many lines; one that runs on is taken for a quote that was never closed.
 _LONGEST_VALUE = 50
 #: Longer records are not rows of a shop. Far below the engine's own limit of two million bytes.
@@ -57,10 +59,18 @@ def read_header(path: Path, dialect: Dialect) -> tuple[str, ...]:
 
     Raises:
         UnicodeError: When they are not in the encoding of the dialect.
+        CampanileError: When no line of names begins the file.
     """
     with _opened(path, dialect) as file:
-        cells = next(csv.reader(file, delimiter=dialect.separator), [])
-    "".join(cells).encode()
+        try:
+            cells = next(csv.reader(file, delimiter=dialect.separator), [])
+        except csv.Error:
+            raise CampanileError("does not begin with a line of column names", "is it a table at all?") from None
+    whole = "".join(cells)
+    whole.encode()
+    if "\0" in whole:
+        # What every other encoding looks like when two bytes make a character.
+        raise UnicodeError("nothing but text has no zeros")
     return tuple(cell.strip() for cell in cells)
 
 

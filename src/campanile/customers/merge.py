@@ -35,6 +35,10 @@ class Merged:
     updated: int
     #: Rows of the table afterwards.
     rows: int
+    #: Rows that were there and did not come.
+    vanished: int = 0
+    #: Of these, rows that were removed.
+    removed: int = 0
 
     @property
     def known(self) -> int:
@@ -42,35 +46,72 @@ class Merged:
         return self.came - self.new - self.updated
 
 
-def merge(backend: Backend, table: str, incoming: ir.Table, key: Sequence[str], *, repeats: bool = False) -> Merged:
+@dataclass(frozen=True)
+class Manner:
+    """How rows are merged into their table."""
+
+    #: What makes a row the same row; the last in the files wins. Empty: all columns, and a row is there as often as the
+    #: file that has it most often, not counting lines that are equal in every column of the file.
+    key: Sequence[str] = ()
+    #: Count those lines too.
+    repeats: bool = False
+    #: Columns that tell no rows apart: they may change while the row is the same.
+    aside: Sequence[str] = ()
+    #: Remove rows that did not come.
+    full: bool = False
+    #: With `full` and a key: rows whose keys are here stay although they did not come.
+    spared: ir.Table | None = None
+
+
+def merge(backend: Backend, table: str, incoming: ir.Table, manner: Manner) -> Merged:
     """Merges rows into a table, which is made when there is none, and keeps it clustered by customer.
 
     Args:
         backend: The open database, inside a transaction.
         table: Name of the table.
         incoming: Typed rows as staged, or rows that are there once by their key.
-        key: What makes a row the same row; the last in the files wins. Empty: all columns, and a row is there as often
-            as the file that has it most often, not counting lines that are equal in every column of the file.
-        repeats: Count those lines too.
+        manner: How.
     """
-    once = _last(incoming, key) if key else _counted(incoming, repeats=repeats)
+    once = _last(incoming, manner.key) if manner.key else _counted(incoming, repeats=manner.repeats)
     unique = engine.store(backend, _UNIQUE, _whole_numbers(once), temp=True)
-    merged = _merge(backend, table, unique, key)
+    merged = _merge(backend, table, unique, manner)
     backend.drop_table(_UNIQUE)
     return merged
 
 
-def _merge(backend: Backend, table: str, unique: ir.Table, key: Sequence[str]) -> Merged:
+def _merge(backend: Backend, table: str, unique: ir.Table, manner: Manner) -> Merged:
     came = _size(unique)
     if table not in backend.list_tables():
-        merged, new, updated = _copies(unique), came, 0
-    else:
-        known = backend.table(table)
-        merged, new, updated = _by_key(known, unique, key) if key else _by_content(known, unique)
-        if not (new or updated) and set(merged.columns) == set(known.columns):
-            return Merged(came, 0, 0, _size(known))
-    stored = engine.store(backend, table, merged.order_by(clustering(merged.columns)))
-    return Merged(came, new, updated, _size(stored))
+        stored = _store(backend, table, _copies(unique))
+        return Merged(came, came, 0, _size(stored))
+    known = backend.table(table)
+    before = _size(known)
+    merged, new, updated = _by_key(known, unique, manner.key) if manner.key else _by_content(known, unique, manner)
+    if new or updated or set(merged.columns) != set(known.columns):
+        known = _store(backend, table, merged)
+    vanished = before + new - came
+    if manner.full and vanished:
+        known = _store(backend, table, _that_came(known, unique, manner))
+    rows = _size(known)
+    return Merged(came, new, updated, rows, vanished, before + new - rows)
+
+
+def _store(backend: Backend, table: str, rows: ir.Table) -> ir.Table:
+    return engine.store(backend, table, rows.order_by(clustering(rows.columns)))
+
+
+def _that_came(known: ir.Table, unique: ir.Table, manner: Manner) -> ir.Table:
+    """The rows of a merged table that came, and those that are spared."""
+    columns = manner.key or [column for column in unique.columns if column not in (_TIMES, *manner.aside)]
+    if manner.key:
+        stay = unique.select(*columns)
+        if manner.spared is not None:
+            stay = stay.union(manner.spared.select(*columns))
+        return known.semi_join(stay, [known[column].identical_to(stay[column]) for column in columns])
+    numbered, times = _numbered(known, columns), [*columns, _TIMES]
+    came = _numbered(_copies(unique), columns)
+    same = [numbered[column].identical_to(came[column]) for column in times]
+    return numbered.semi_join(came, same).drop(_TIMES)
 
 
 def _size(rows: ir.Table) -> int:
@@ -133,10 +174,10 @@ def _by_key(known: ir.Table, unique: ir.Table, key: Sequence[str]) -> tuple[ir.T
     return merged, counts["new"] or 0, counts["updated"] or 0
 
 
-def _by_content(known: ir.Table, unique: ir.Table) -> tuple[ir.Table, int, int]:
+def _by_content(known: ir.Table, unique: ir.Table, manner: Manner) -> tuple[ir.Table, int, int]:
     """As `_by_key`, the key being all columns, or all that both have where the mapping has changed."""
     columns = [column for column in unique.columns if column != _TIMES]
-    common = [column for column in columns if column in known.columns]
+    common = [column for column in columns if column in known.columns and column not in manner.aside]
     if len(common) < len(columns) or len(common) < len(known.columns):
         merged, new, updated = _by_key(_numbered(known, common), _numbered(_copies(unique), common), [*common, _TIMES])
         return merged.drop(_TIMES), new, updated

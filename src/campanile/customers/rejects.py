@@ -5,7 +5,7 @@ They end as CSV in the rejects folder beside the customer database. Values of co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ibis
@@ -18,41 +18,42 @@ from campanile.errors import CampanileError, cure_of
 _SCHEMA = ibis.schema({"file": "string", "line": "int64", "row": "int64", "reason": "string", "value": "string"})
 
 
-def table_name(table: str) -> str:
-    """The temporary table that holds what was refused of a table."""
-    return f"campanile_rejects_{table}"
+def table_name(name: str) -> str:
+    """The temporary table that holds what the import of that name refused."""
+    return f"campanile_rejects_{name}"
 
 
-def start(backend: Backend, table: str) -> None:
+def start(backend: Backend, name: str) -> None:
     """Makes the table of rejects unless it is there."""
-    if table_name(table) not in backend.list_tables():
-        backend.create_table(table_name(table), schema=_SCHEMA, temp=True)
+    if table_name(name) not in backend.list_tables():
+        backend.create_table(table_name(name), schema=_SCHEMA, temp=True)
 
 
-def add_lines(backend: Backend, table: str, listed: Path, label: str) -> None:
+def add_lines(backend: Backend, name: str, listed: Path, label: str) -> None:
     """Adds lines that were no rows, from a CSV file of line and reason."""
     lines = backend.read_csv(listed, columns={"line": "BIGINT", "reason": "VARCHAR"}, header=True)
-    add(backend, table, lines.mutate(file=ibis.literal(label)))
+    add(backend, name, lines.mutate(file=ibis.literal(label)))
 
 
-def add(backend: Backend, table: str, refused: ir.Table) -> None:
+def add(backend: Backend, name: str, refused: ir.Table) -> None:
     """Adds rows with file, reason, and line or row and value as far as they are known."""
     known = refused.columns
-    columns = {name: refused[name] if name in known else ibis.null(type_) for name, type_ in _SCHEMA.items()}
-    engine.append(backend, table_name(table), refused.select(**columns))
+    columns = {column: refused[column] if column in known else ibis.null(type_) for column, type_ in _SCHEMA.items()}
+    engine.append(backend, table_name(name), refused.select(**columns))
 
 
-def by_reason(backend: Backend, table: str) -> Mapping[str, int]:
+def by_reason(backend: Backend, name: str) -> Mapping[str, int]:
     """How many were refused for each reason, the most frequent first."""
-    refused = backend.table(table_name(table))
+    refused = backend.table(table_name(name))
     counted = refused.group_by("reason").agg(rows=refused.count()).order_by([ibis.desc("rows"), "reason"]).to_pyarrow()
     return dict(zip(counted["reason"].to_pylist(), counted["rows"].to_pylist(), strict=True))
 
 
-def write(backend: Backend, table: str, folder: Path) -> Path | None:
-    """The file that now lists what was refused of a table; None, and no file, when nothing was."""
+def write(backend: Backend, table: str, names: Sequence[str], folder: Path) -> Path | None:
+    """The file that now lists what the imports of a table refused; None, and no file, when that was nothing."""
     path = folder / f"{table}.csv"
-    refused = backend.table(table_name(table))
+    each = [backend.table(table_name(name)) for name in names]
+    refused = ibis.union(*each) if len(each) > 1 else each[0]
     try:
         if not refused.count().execute():
             path.unlink(missing_ok=True)

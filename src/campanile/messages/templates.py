@@ -221,7 +221,7 @@ def load_each(
 def known_fields(project: Project, columns: Collection[str] = ()) -> frozenset[str]:
     """The customer fields that templates may read: the vocabulary's, the imported ones, and `columns`."""
     imported = project.settings.imports.get("customers")
-    return frozenset({*load_vocabulary().fields, *(imported.columns if imported else ()), *columns})
+    return frozenset({*load_vocabulary().fields, *(imported.columns_of_all() if imported else ()), *columns})
 
 
 def check_templates(

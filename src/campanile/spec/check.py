@@ -20,9 +20,10 @@ from campanile.spec.conditions import Metric, Segment, Target
 from campanile.spec.experiment import ExperimentSpec
 from campanile.spec.fields import Unreadable, name, shown
 from campanile.spec.grammar import Names, parse_target
+from campanile.spec.import_references import check_imports, mapped_columns
 from campanile.spec.loader import FileReport, Path_, load_document
 from campanile.spec.named import KEYS, Named, read_named
-from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, check_imports, keys
+from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, keys
 from campanile.spec.sentences import report_errors
 from campanile.spec.settings import ProjectSettings
 from campanile.spec.shop_tables import ShopTables, shop_tables
@@ -75,12 +76,12 @@ class _Files:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        return load_vocabulary().without_values(keys(self.settings.data, "import", "customers", "columns"))
+        return load_vocabulary().without_values(mapped_columns(self.settings.data, "customers"))
 
     @property
     def shop(self) -> ShopTables | None:
         mapped = keys(self.settings.data, "import")
-        return shop_tables({table: keys(self.settings.data, "import", table, "columns") for table in mapped})
+        return shop_tables({table: mapped_columns(self.settings.data, table) for table in mapped})
 
 
 def read_project(root: Path) -> Parts:

@@ -13,13 +13,33 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
+from campanile.clock import Duration
 from campanile.errors import did_you_mean
-from campanile.spec.fields import Sentence, Spec, Text, Unreadable, YesNo, Zone, header_line, sentence, shown
+from campanile.money import Currency
+from campanile.spec.fields import (
+    CURRENCIES,
+    Length,
+    Sentence,
+    Spec,
+    Text,
+    Unreadable,
+    Whole,
+    YesNo,
+    Zone,
+    currency,
+    header_line,
+    sentence,
+    shown,
+)
 
 Scalar = str | int | Decimal | bool
 
 #: What makes a row of a table the same row when it is imported again; other tables: all columns.
 NATURAL_KEYS: Mapping[str, tuple[str, ...]] = {"customers": ("customer_id",), "order": ("order_id",)}
+
+#: Files that can be read: text, Parquet, and spreadsheets.
+SPREADSHEETS = (".xlsx", ".xls", ".xlsb", ".ods")
+SUFFIXES = (".csv", ".parquet", *SPREADSHEETS)
 
 _BOUND = re.compile(r"(over|under|at least|at most)\s+(-?\d+(?:\.\d+)?)")
 _STARTS = re.compile(r"(not\s+)?starts\s+(\S.*)")
@@ -149,11 +169,25 @@ def separator(value: object) -> str:
 
 
 def source_file(value: object) -> str:
-    """The path or glob of a .csv or .parquet file."""
+    """The path or glob of a file of text, a Parquet file or a spreadsheet."""
     words = sentence(value)
-    if not words.endswith((".csv", ".parquet")):
-        raise Unreadable(f"wants a .csv or .parquet file, got {shown(words)}", "write its path, as in data/orders.csv")
+    if not words.endswith(SUFFIXES):
+        kinds = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        raise Unreadable(f"wants a file that ends in {kinds}, got {shown(words)}", "write its path: data/orders.csv")
     return words
+
+
+def source_currency(value: object) -> Currency | str:
+    """A currency, or the name of the column that holds it.
+
+    >>> source_currency("USD"), source_currency({"from": "Cur"})
+    (Currency(code='USD'), 'Cur')
+    """
+    if isinstance(value, dict):
+        if value.keys() != {"from"}:
+            raise Unreadable("currency wants a code, or {from: COLUMN}", "write currency: {from: Currency}")
+        return header_line(value["from"])
+    return currency(value)
 
 
 _RULE_TYPES = ["string", "number", "boolean", "array"]
@@ -169,40 +203,134 @@ Separator = Annotated[
     str, PlainValidator(separator), WithJsonSchema({"words": "one character, or tab", "type": "string"})
 ]
 SourceFile = Annotated[str, PlainValidator(source_file), WithJsonSchema({"words": "path or glob", "type": "string"})]
+CurrencyOrColumn = Annotated[
+    Currency | str,
+    PlainValidator(source_currency),
+    WithJsonSchema(
+        {
+            "words": "currency, or {from: COLUMN}",
+            "anyOf": [
+                {"enum": sorted(CURRENCIES)},
+                {"type": "object", "properties": {"from": {"type": "string"}}, "required": ["from"]},
+            ],
+        }
+    ),
+]
 ColumnOrName = Annotated[Column, BeforeValidator(column, json_schema_input_type=str | Column)]
 
 
-class TableMapping(Spec):
-    """Where the rows of one table come from."""
+class DatabaseTable(Spec):
+    """A table or view of a database of the shop."""
+
+    connection: Text = Field(description="Name of the connection, from connections.")
+    table: Sentence = Field(description="The table or view, after its schema and a point where it is in one.")
+
+
+class SourceMapping(Spec):
+    """One source of the rows of a table: files of one form, or a table of a database."""
 
     file: SourceFile | None = Field(
-        None, description="A .csv or .parquet file, or a glob; relative to home, then to the project."
+        None,
+        description="A .csv, .parquet, .xlsx, .xls, .xlsb or .ods file, or a glob; relative to home, then to the "
+        "project.",
     )
+    table: DatabaseTable | None = Field(None, alias="from", description="A table of a database, instead of a file.")
     encoding: Encoding = Field("utf-8", description="How a .csv file encodes text.")
     separator: Separator = Field(",", description="What stands between the cells of a .csv file.")
+    sheet: Sentence | None = Field(None, description="The sheet of a spreadsheet; default: the first.")
+    header: Whole | None = Field(
+        None, description="The row of a sheet that names the columns; default: the first that is not blank."
+    )
     rows: Mapping[Text, RowRuleText] = Field(
-        default_factory=dict, description="Which rows count, by column of the file; all rules must hold."
+        default_factory=dict, description="Which rows count, by column of the source; all rules must hold."
+    )
+    columns: Mapping[Text, ColumnOrName] = Field(
+        default_factory=dict,
+        description="Columns of the table, and where they come from; default: the source's columns of the same names.",
+    )
+    currency: CurrencyOrColumn | None = Field(
+        None,
+        description="Currency of every amount of the source, or {from: COLUMN}; default: the shop's. Amounts are "
+        "converted with rates.",
+    )
+    since: Sentence | None = Field(
+        None,
+        description="Column of a database table that grows with every change, as in updated_at: only rows that changed "
+        "since the last import are read.",
+    )
+    overlap: Length = Field(
+        Duration(hours=1), description="How far before the last import `since` looks, for changes written late."
+    )
+
+    @model_validator(mode="after")
+    def _keys_go_together(self) -> SourceMapping:
+        if self.file is not None and self.table is not None:
+            raise Unreadable("a source has file or from, not both", "remove one of them")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What reports call the source: its path or glob, or its connection and table."""
+        return self.file or (f"{self.table.connection} {self.table.table}" if self.table else "")
+
+
+class TableMapping(SourceMapping):
+    """Where the rows of one table come from."""
+
+    sources: tuple[SourceMapping, ...] = Field(
+        (),
+        description="Several sources of the table, in the order in which they are read. What the table says beside "
+        "them holds for each source that does not say otherwise; their columns and rows come on top.",
     )
     key: tuple[Text, ...] = Field(
         (),
         description="Columns of the table that make a row the same row when it is imported again; default: customer_id "
         "for customers, order_id for order, otherwise all columns.",
     )
-    columns: Mapping[Text, ColumnOrName] = Field(
-        default_factory=dict,
-        description="Columns of the table, and where they come from; default: the file's columns of the same names.",
+    repeats: YesNo = Field(
+        default=False,
+        description="Without a key: whether lines of one file that are equal in every column are several things. "
+        "Default: they are one line, written several times.",
+    )
+    full: YesNo = Field(
+        default=False,
+        description="Whether the sources hold everything: rows that are no longer in them are removed. Default: such "
+        "rows are counted and stay.",
     )
     derive: Literal["bought"] | None = Field(
         None, description="For order: made of the lines in bought, one order for each order_id, instead of a file."
     )
 
     @model_validator(mode="after")
-    def _file_or_derived(self) -> TableMapping:
-        if self.file is None and self.derive is None:
-            raise Unreadable("the table has no file", "add file: and the path of a .csv or .parquet file")
+    def _one_origin(self) -> TableMapping:
         if self.derive is not None and self.model_fields_set != {"derive"}:
             raise Unreadable("a derived table takes no other keys", "remove them, or remove derive")
+        if self.sources and (self.file is not None or self.table is not None):
+            raise Unreadable("the table has sources and a source of its own", "move file or from into sources")
+        for number, source in enumerate(self.each(), start=1):
+            if source.file is None and source.table is None and self.derive is None:
+                which = f"source {number} of the table" if self.sources else "the table"
+                raise Unreadable(f"{which} has no file", "add file: and its path, or from: and a table of a database")
+        if any(source.since and source.table is None for source in self.each()):
+            raise Unreadable("since goes with from: a file is always read whole", "remove since")
+        if self.full and any(source.since for source in self.each()):
+            raise Unreadable("full and since exclude each other", "remove since: full reads everything")
         return self
+
+    def each(self) -> tuple[SourceMapping, ...]:
+        """The sources of the table, each with all that holds for it."""
+        return tuple(self._whole(source) for source in self.sources) or (self,)
+
+    def columns_of_all(self) -> tuple[str, ...]:
+        """The columns of the table that are mapped in any source; () when a source's own names say them."""
+        each = [source.columns for source in self.each()]
+        return tuple(dict.fromkeys(name for columns in each for name in columns)) if all(each) else ()
+
+    def _whole(self, source: SourceMapping) -> SourceMapping:
+        own = {name: getattr(source, name) for name in source.model_fields_set}
+        shared = {name: getattr(self, name) for name in self.model_fields_set & SourceMapping.model_fields.keys()}
+        both = {name: {**shared.get(name, {}), **own.get(name, {})} for name in ("rows", "columns")}
+        return SourceMapping.model_construct(**{**shared, **own, **both})
 
     def key_of(self, table: str) -> tuple[str, ...]:
         """The columns that identify a row of this table; () means all of them."""

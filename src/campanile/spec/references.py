@@ -189,27 +189,6 @@ def check_channels(settings: SpecFile) -> None:
             settings.report(("channels", medium, "via"), f"{medium} cannot go by smtp", "write via: outbox")
 
 
-def check_imports(settings: SpecFile, vocabulary: Vocabulary) -> None:
-    """Reports tables and columns of the import mapping that the customer database does not have."""
-    tables = table_columns(vocabulary)
-    mapped = keys(settings.data, "import")
-    for table in mapped:
-        at: Path_ = ("import", table)
-        if table not in tables:
-            settings.report(
-                at,
-                f'no table "{table}"',
-                did_you_mean(table, tables) or "a table is customers or an event, as in bought",
-            )
-            continue
-        _check_columns(settings, table, tables[table])
-        source = part(settings.data, "import", table, "derive")
-        if source is not None and table != "order":
-            settings.report((*at, "derive"), f"only order can be derived, not {table}", "write file: instead")
-        elif source == "bought" and "bought" not in mapped:
-            settings.report((*at, "derive"), "orders are derived from bought, which is not mapped", "map bought")
-
-
 def table_columns(vocabulary: Vocabulary) -> dict[str, dict[str, FieldType]]:
     """The tables of the customer database: their columns and what these hold."""
     who, when = {"customer_id": FieldType.TEXT}, {"at": FieldType.DATE}
@@ -218,24 +197,3 @@ def table_columns(vocabulary: Vocabulary) -> dict[str, dict[str, FieldType]]:
         for event, type_ in vocabulary.events.items()
     }
     return {"customers": {**who, **vocabulary.fields}, **events}
-
-
-def _check_columns(settings: SpecFile, table: str, known: Mapping[str, FieldType]) -> None:
-    columns = keys(settings.data, "import", table, "columns")
-    places: list[tuple[Path_, str]] = [(("import", table, "columns", column), column) for column in columns]
-    named = part(settings.data, "import", table, "key")
-    if isinstance(named, list):
-        places += [(("import", table, "key", index), str(column)) for index, column in enumerate(named)]
-    for at, column in places:
-        if column not in known:
-            settings.report(at, f'the table {table} has no column "{column}"', did_you_mean(column, known))
-    for column in ("customer_id", "at"):
-        if columns and column in known and column not in columns:
-            settings.report(
-                ("import", table, "columns"), f"{table} needs {column}", f"say which column it is: {column}: …"
-            )
-    for column in columns:
-        money = part(settings.data, "import", table, "columns", column, "money")
-        if money is not None and known.get(column, FieldType.MONEY) is not FieldType.MONEY:
-            at = ("import", table, "columns", column, "money")
-            settings.report(at, f"{column} is no amount of money", "remove money")

@@ -229,6 +229,24 @@ class ChannelSettings(Spec):
         return self
 
 
+class Connection(Spec):
+    """A database of the shop that tables are imported from."""
+
+    url_env: VariableName = Field(
+        description="Environment variable that holds the URL, as in postgresql://name:password@host/database."
+    )
+
+
+class RatesSettings(Spec):
+    """What other currencies are worth: a .csv file with a line for each currency and day."""
+
+    file: Sentence = Field(description="The file; relative to home, then to the project.")
+    day: Text = Field("day", description="Column with the day, as in 2026-03-01.")
+    currency: Text = Field("currency", description="Column with the ISO code.")
+    rate: Text = Field("rate", description="Column with what one unit is worth in the shop's currency.")
+    holds: Days = Field(7, description="For how long a rate holds when none follows: banks make none on holidays.")
+
+
 class Cap(Spec):
     """How many marketing messages one customer may get."""
 
@@ -314,6 +332,10 @@ class ProjectSettings(Spec):
     channels: Mapping[Medium, ChannelSettings] = Field(description="How messages leave, by medium.")
     policy: Policy = Field(default_factory=Policy, description="Rules for every campaign.")
     economics: Economics = Field(description="What an order earns and a message costs.")
+    connections: Mapping[Text, Connection] = Field(
+        default_factory=dict, description="Databases of the shop that tables are imported from, by name."
+    )
+    rates: RatesSettings | None = Field(None, description="What other currencies are worth.")
     imports: Mapping[Text, TableMapping] = Field(
         default_factory=dict, alias="import", description="Where the tables of the customer database come from."
     )
