@@ -60,7 +60,7 @@ def ours(size: int) -> Callable[[], Any]:
     path = home(size) / "selected.parquet"
 
     def work() -> Any:
-        audience = select(spec.target, database, AS_OF, project=project, medium=spec.channel.use)
+        audience = select(spec.target, database, AS_OF, project=project, campaign=spec)
         write_parquet(database, audience.eligible.select("customer_id"), path)
         with paused():
             return ids_in(path)
@@ -77,7 +77,7 @@ def compiled(size: int) -> Callable[[], Any]:
     project = open_project(size)
     spec = project.campaign(CAMPAIGN)
     with open_database(project) as database:
-        audience = select(spec.target, database, AS_OF, project=project, medium=spec.channel.use)
+        audience = select(spec.target, database, AS_OF, project=project, campaign=spec)
         query = ibis.to_sql(audience.eligible.select("customer_id"), dialect="duckdb")
     engine = plain_engine(home(size) / BEFORE)
     path = home(size) / "selected-compiled.parquet"

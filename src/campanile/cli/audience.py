@@ -14,7 +14,7 @@ from campanile.cli.options import json_option, moment, open_project, print_json,
 
 if TYPE_CHECKING:
     from campanile.audience.many import Many
-    from campanile.audience.select import Audience
+    from campanile.audience.waterfall import Audience
     from campanile.customers.database import CustomerDatabase
     from campanile.spec.campaign import CampaignSpec
     from campanile.spec.project import Project
@@ -90,21 +90,21 @@ def _select(project: Project, database: CustomerDatabase, as_of: datetime, file:
     if campaign is not None:
         spec = project.campaign(campaign)
         _count_other_plans(project, spec, database, as_of)
-        return select(spec.target, database, as_of, project=project, medium=spec.channel.use)
+        return select(spec.target, database, as_of, project=project, campaign=spec)
     target, named = read_target_file(file, project)
     project = replace(project, segments=named.segments, metrics=named.metrics)
-    return select(target, database, as_of, project=project, medium=None)
+    return select(target, database, as_of, project=project)
 
 
 def _count_other_plans(project: Project, spec: CampaignSpec, database: CustomerDatabase, as_of: datetime) -> None:
-    """Makes the caps see what other plans are about to send, as `campanile plan` does."""
+    """Lets the policy see what other plans are about to send and whom they have, as `campanile plan` does."""
     from campanile.ledger.store import Ledger
     from campanile.plan.make import WAVE
-    from campanile.plan.past import sync_planned
+    from campanile.plan.past import sync_others
 
     if project.ledger_path.exists():
         with Ledger.open(project.ledger_path) as ledger:
-            sync_planned(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
+            sync_others(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
 
 
 def _campaign_of(project: Project, file: str) -> str | None:
@@ -120,6 +120,8 @@ def _answer(found: Audience, as_of: datetime, engine: str, *, with_sql: bool, cu
     answer: dict[str, Any] = {
         "contract": 1, "as_of": iso(as_of), "engine": engine, "size": found.size, "waterfall": steps,
     }  # fmt: skip
+    if found.rivals:
+        answer["priority"] = {"lost_to": found.lost_to, "shared_with": found.shared_with}
     if with_sql:
         answer["sql"] = found.sql()
     if customer is not None:

@@ -80,7 +80,8 @@ class _Files:
     @property
     def shop(self) -> ShopTables | None:
         mapped = keys(self.settings.data, "import")
-        return shop_tables({table: keys(self.settings.data, "import", table, "columns") for table in mapped})
+        columns = {table: keys(self.settings.data, "import", table, "columns") for table in mapped}
+        return shop_tables(columns, holds_out="holdout" in keys(self.settings.data, "policy"))
 
 
 def read_project(root: Path) -> Parts:
