@@ -285,7 +285,10 @@ def test_caps_count_marketing_on_the_same_medium_inside_the_window() -> None:
     shop.caps = {"email": Cap(at_most=2, within=Duration(days=14)), "sms": Cap(at_most=1, within=Duration(days=1))}
     audience = chosen(shop, EVERYBODY, medium="email")
     assert lost(audience) == {"A": "cap email 14d", "E": "cap email 14d", "F": "cap email 14d"}
-    assert audience.lines["cap email 14d"] == "at most 2 marketing email in 14d, this one and those of other plans included"
+    assert (
+        audience.lines["cap email 14d"]
+        == "at most 2 marketing email in 14d, this one and those of other plans included"
+    )
 
 
 def test_caps_count_what_other_plans_are_about_to_send() -> None:

@@ -100,6 +100,9 @@ class Tables:
         self.ibis = ibis.duckdb.connect()
         self._events = world.events
         self._load("customers", world.customers, {"customer_id": pa.string()} | arrow_types(VOCABULARY.fields))
+        self._make_own()
+
+    def _make_own(self) -> None:
         for name in (COMMITTED, RIVALS, SUPPRESSED):
             self.ibis.create_table(name, schema=ibis.schema(_OWN[name]))
 

@@ -18,7 +18,7 @@ HOLDOUT = "global_holdout"
 #: Events that the product keeps itself.
 OWN_EVENTS = frozenset({"contacted", "assigned"})
 _MAP = "in campanile.yaml, under import:"
-_HOLD_OUT = 'write policy: {holdout: {share: 5%, salt: "2026"}} in campanile.yaml'
+HOLD_OUT = 'write policy: {holdout: {share: 5%, salt: "2026"}} in campanile.yaml'
 
 Lack = tuple[str, str]
 
@@ -42,7 +42,7 @@ class ShopTables:
         if mapped is None or name in COMPUTED or {name, source} & {*mapped, *self.columns}:
             return None
         if name == HOLDOUT:
-            return None if self.holds_out else ("the shop holds nobody out of all marketing", _HOLD_OUT)
+            return None if self.holds_out else ("the shop holds nobody out of all marketing", HOLD_OUT)
         return f'the shop imports no "{name}" of customers', f"map a column for it {_MAP} customers:"
 
     def lacks_event(self, name: str) -> Lack | None:
