@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -353,3 +355,38 @@ def test_the_whole_policy_is_that_of_plain_python(seed: int) -> None:
     assert lost(audience) == lost_lines(plain)
     base, *steps = audience.waterfall()
     assert base.left == 40 == audience.size + sum(step.lost for step in steps)
+
+
+def test_event_tables_are_scanned_once_for_all_rules_and_conditions() -> None:
+    plain = random_shop(5)
+    plain.campaign |= {"medium": "sms", "objective": "growth"}
+    plain.policy = {"caps": CAPS, "marketing_share": {"within": "90d", "enforce": "exclude"}}
+    lines = [{"did": "contacted", "in": "3d"}, {"did_not": "contacted", "where": {"purpose": "service"}, "in": "60d"}]
+    target = parse_target({"who": lines}, vocabulary=VOCABULARY, names=Names(), report=print)
+    world = World(plain.customers, {"contacted": plain.contacts}, plain.as_of.replace(tzinfo=UTC), SHOP)
+    world.caps, world.policy = CAPS, {"marketing_share": plain.policy["marketing_share"]}
+    tables = Lean(world)
+    assert target
+    tables.ibis.insert(
+        RIVALS, ibis.memtable([rival("C01", "spring", 0, first=True)], schema=tables.own(RIVALS).schema())
+    )
+    campaign = spec(plain.campaign)
+    audience = select(target, tables, world.as_of, project=world.project, campaign=campaign)  # type: ignore[arg-type]
+    counted = audience.everyone.group_by("line").aggregate(customers=ibis._.count())
+    for relation in (counted, audience.eligible.select("customer_id")):
+        scans = Counter(scanned(tables, relation))
+        once = ("contacted", COMMITTED, RIVALS)
+        assert {name: scans[name] for name in once} == dict.fromkeys(once, 1)
+
+
+def scanned(tables: Tables, relation: ibis.Table) -> list[str]:
+    """The tables that the engine's plan for a relation reads, as often as it reads them."""
+    query = f"EXPLAIN (FORMAT json) {ibis.to_sql(relation, dialect='duckdb')}"
+    waiting_nodes = json.loads(tables.ibis.con.execute(query).fetchall()[0][1])
+    names = []
+    while waiting_nodes:
+        node = waiting_nodes.pop()
+        waiting_nodes += node["children"]
+        if "Table" in node.get("extra_info", {}):
+            names.append(node["extra_info"]["Table"].rpartition(".")[2])
+    return names
