@@ -25,8 +25,8 @@ WITH refunds AS (
 ), capped AS (
     SELECT customer_id FROM contacts
     WHERE "at" >= TIMESTAMP '{as_of}' - INTERVAL 7 DAY AND "at" < TIMESTAMP '{as_of}'
-        AND channel = 'email' AND purpose IS DISTINCT FROM 'service'
-    GROUP BY customer_id HAVING count(*) >= 2
+        AND purpose IS DISTINCT FROM 'service'
+    GROUP BY customer_id HAVING count(*) FILTER (channel = 'email') >= 2 OR count(*) >= 3
 ), reachable AS (
     SELECT customer_id, lower(trim(email)) AS address
     FROM customers JOIN campanile.profile USING (customer_id)
@@ -60,9 +60,52 @@ def ours(size: int) -> Callable[[], Any]:
     path = home(size) / "selected.parquet"
 
     def work() -> Any:
-        audience = select(spec.target, database, AS_OF, project=project, medium=spec.channel.use)
+        audience = select(spec.target, database, AS_OF, project=project, campaign=spec)
         write_parquet(database, audience.eligible.select("customer_id"), path)
         with paused():
+            return ids_in(path)
+
+    return work
+
+
+def every_rule(size: int) -> Callable[[], Any]:
+    """The same under a policy with every rule, and another campaign that has a tenth of all customers that day."""
+    from dataclasses import replace
+
+    import ibis
+
+    from campanile.audience.select import select
+    from campanile.customers.database import RIVALS
+    from campanile.customers.engine import write_parquet
+    from campanile.spec.policy import Cap, Holdout, MarketingShare
+
+    project = open_project(size)
+    spec = project.campaign(CAMPAIGN)
+    policy = project.settings.policy
+    policy = policy.model_copy(
+        update={
+            "caps": {**policy.caps, "email": (*policy.caps["email"], Cap(at_most=6, within="30d"))},
+            "holdout": Holdout(share="5%", salt="2026"),
+            "marketing_share": MarketingShare(at_most="70%", enforce="exclude"),
+        }
+    )
+    project = replace(project, settings=project.settings.model_copy(update={"policy": policy}))
+    database = open_database(project)
+    customers = database.table("customers").select("customer_id")
+    database.store_own(
+        RIVALS,
+        customers.filter(customers["customer_id"].endswith("7")).mutate(
+            day=ibis.date(spec.timing.start), campaign=ibis.literal("gala"), place=ibis.literal(0, "int64"),
+            comes_first=ibis.literal(value=True),
+        ),
+    )  # fmt: skip
+    path = home(size) / "selected-by-every-rule.parquet"
+
+    def work() -> Any:
+        audience = select(spec.target, database, AS_OF, project=project, campaign=spec)
+        write_parquet(database, audience.eligible.select("customer_id"), path)
+        with paused():
+            database.store_own(RIVALS, database.own(RIVALS).limit(0))
             return ids_in(path)
 
     return work
@@ -77,7 +120,7 @@ def compiled(size: int) -> Callable[[], Any]:
     project = open_project(size)
     spec = project.campaign(CAMPAIGN)
     with open_database(project) as database:
-        audience = select(spec.target, database, AS_OF, project=project, medium=spec.channel.use)
+        audience = select(spec.target, database, AS_OF, project=project, campaign=spec)
         query = ibis.to_sql(audience.eligible.select("customer_id"), dialect="duckdb")
     engine = plain_engine(home(size) / BEFORE)
     path = home(size) / "selected-compiled.parquet"

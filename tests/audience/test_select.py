@@ -17,13 +17,14 @@ from campanile.audience import Audience, Step, select
 from campanile.audience.frame import Frame
 from campanile.audience.reach import address_of
 from campanile.clock import Duration
+from campanile.customers.database import COMMITTED
 from campanile.errors import CampanileError
 from campanile.ledger import Ledger
 from campanile.ledger.addresses import address_key
 from campanile.money import Currency
 from campanile.spec.conditions import Segment, Target
 from campanile.spec.grammar import Names, parse_conditions, parse_target
-from campanile.spec.settings import Cap
+from campanile.spec.policy import Cap
 
 AS_OF = datetime(2026, 3, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 2, 20, 12)
@@ -283,8 +284,11 @@ def test_caps_count_marketing_on_the_same_medium_inside_the_window() -> None:
     shop = world(*(customer(name) for name in "ABCDEFGH"), events={"contacted": contacts})
     shop.caps = {"email": Cap(at_most=2, within=Duration(days=14)), "sms": Cap(at_most=1, within=Duration(days=1))}
     audience = chosen(shop, EVERYBODY, medium="email")
-    assert lost(audience) == {"A": "cap", "E": "cap", "F": "cap"}
-    assert audience.lines["cap"] == "at most 2 marketing email in 14d, this one and those of other plans included"
+    assert lost(audience) == {"A": "cap email 14d", "E": "cap email 14d", "F": "cap email 14d"}
+    assert (
+        audience.lines["cap email 14d"]
+        == "at most 2 marketing email in 14d, this one and those of other plans included"
+    )
 
 
 def test_caps_count_what_other_plans_are_about_to_send() -> None:
@@ -292,8 +296,9 @@ def test_caps_count_what_other_plans_are_about_to_send() -> None:
     shop.caps = {"email": Cap(at_most=2, within=Duration(days=14))}
     tables = shop.tables()
     sent = [("A", "email"), ("A", "email"), ("B", "email"), ("B", "sms"), ("C", "email")]
-    tables.ibis.insert("committed", [{"customer_id": name, "channel": channel} for name, channel in sent])
-    assert lost(chosen(shop, EVERYBODY, medium="email", tables=tables)) == {"A": "cap", "C": "cap"}
+    tables.ibis.insert(COMMITTED, [{"customer_id": name, "channel": channel, "at": NOON} for name, channel in sent])
+    found = lost(chosen(shop, EVERYBODY, medium="email", tables=tables))
+    assert found == {"A": "cap email 14d", "C": "cap email 14d"}
 
 
 def test_keep_ranks_with_ties_by_id_and_unknown_last() -> None:

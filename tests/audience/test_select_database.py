@@ -103,10 +103,11 @@ def test_a_committed_target_selects_whom_the_oracle_selects(tmp_path: Path) -> N
         found = set(audience.eligible["customer_id"].to_pyarrow().to_pylist())
         columns = set(audience.eligible.columns)
         mailed = select(project.campaign("hello").target, database, AS_OF, project=project, medium="email")
-        assert [step.line for step in mailed.waterfall()][-5:] == [
+        assert [step.line for step in mailed.waterfall()][-6:] == [
             "reachability",
             "suppression",
-            "cap",
+            "cap email 7d",
+            "cap all 7d",
             "same address",
             "keep",
         ]

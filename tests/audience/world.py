@@ -19,9 +19,10 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from campanile.clock import Duration
+from campanile.customers.database import _OWN, COMMITTED, RIVALS, SUPPRESSED
 from campanile.money import Currency
 from campanile.spec.conditions import Segment
-from campanile.spec.settings import Cap
+from campanile.spec.settings import Policy
 from campanile.spec.vocabulary import FieldType, load_vocabulary
 
 VOCABULARY = load_vocabulary()
@@ -75,13 +76,14 @@ class World:
     as_of: datetime
     zone: ZoneInfo
     segments: dict[str, Segment] = field(default_factory=dict)
-    caps: dict[str, Cap] = field(default_factory=dict)
+    caps: dict[str, Any] = field(default_factory=dict)
+    #: The rest of the contact policy, as campanile.yaml has it.
+    policy: dict[str, Any] = field(default_factory=dict)
 
     @property
     def project(self) -> Any:
         """The parts of a project that a selection reads."""
-        policy = SimpleNamespace(caps=self.caps)
-        settings = SimpleNamespace(policy=policy)
+        settings = SimpleNamespace(policy=Policy(caps=self.caps, **self.policy))
         return SimpleNamespace(
             segments=self.segments, metrics={}, currency=Currency("CNY"), zone=self.zone, settings=settings
         )
@@ -98,8 +100,11 @@ class Tables:
         self.ibis = ibis.duckdb.connect()
         self._events = world.events
         self._load("customers", world.customers, {"customer_id": pa.string()} | arrow_types(VOCABULARY.fields))
-        self.ibis.create_table("committed", schema=ibis.schema({"customer_id": "string", "channel": "string"}))
-        self.ibis.create_table("suppressed", schema=ibis.schema({"channel": "string", "address": "string"}))
+        self._make_own()
+
+    def _make_own(self) -> None:
+        for name in (COMMITTED, RIVALS, SUPPRESSED):
+            self.ibis.create_table(name, schema=ibis.schema(_OWN[name]))
 
     def tables(self) -> frozenset[str]:
         """The shop's tables: customers, and the kinds of event that have rows."""

@@ -395,7 +395,8 @@ def test_the_audience_of_a_campaign_is_the_one_that_is_planned(shop: Project) ->
     plan = planned(shop)
     with CustomerDatabase.open(shop) as database:
         customers = database.table("customers").select("customer_id")
-        committed = ibis.union(customers, customers).mutate(channel=ibis.literal("email"))
+        sent = {"channel": ibis.literal("email"), "at": ibis.timestamp("2026-03-05 02:00:00")}
+        committed = ibis.union(customers, customers).mutate(**sent)
         database.store_own(COMMITTED, committed)
     done = campanile("audience", "campaigns/winback.yaml", *AS_OF, "--json", home=shop.home)
     assert done.returncode == 0, done.stderr

@@ -62,7 +62,8 @@ def twice(project: Project, at_most: int) -> None:
     path = project.root / "campanile.yaml"
     text = path.read_text(encoding="utf-8")
     assert "email: {at_most: 2, within: 7d}" in text
-    path.write_text(text.replace("email: {at_most: 2,", f"email: {{at_most: {at_most},"), encoding="utf-8")
+    text = text.replace("email: {at_most: 2,", f"email: {{at_most: {at_most},")
+    path.write_text(text.replace("  caps:", "  one_per_day: false\n  caps:"), encoding="utf-8")
 
 
 @pytest.mark.parametrize("sent_before", [False, True])
@@ -78,7 +79,7 @@ def test_caps_hold_between_campaigns_planned_at_the_same_time(
     plan = planned(project, "again")
     second = arms(project, plan)
     treated = {customer for customer, arm in first.items() if arm == "treatment"}
-    assert plan.excluded["cap"] == len(treated)
+    assert plan.excluded["cap email 7d"] == len(treated)
     assert second.keys() == first.keys() - treated
     run_campaign(project, "winback", mode="send", now=lambda: DUE)
     run_campaign(project, "again", mode="send", now=lambda: DUE)
@@ -107,6 +108,9 @@ def test_caps_forget_what_is_due_out_of_their_reach(own_shop: Callable[[], Proje
 def test_another_salt_changes_arms_but_not_the_audience(own_shop: Callable[[], Project]) -> None:
     """Were anything decided after the split, who is left out would depend on the arm, and so on the salt."""
     project = own_shop()
+    path = project.root / "campanile.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("  caps:", "  one_per_day: false\n  caps:"), encoding="utf-8")
     first = arms(project, planned(project))
     for folder in ("campaigns", "experiments"):
         text = (project.root / folder / "winback.yaml").read_text(encoding="utf-8")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campanile.sending.quiet import quiet_hours, quiet_until
+from campanile.sending.quiet import quiet_hours
+from campanile.spec.quiet import quiet_until
 
 ZONES = (
     *("Europe/Madrid", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia"),

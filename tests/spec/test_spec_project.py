@@ -18,7 +18,7 @@ from campanile.spec.experiment import METRICS, ExperimentSpec, Guard, Rule, guar
 from campanile.spec.fields import Unreadable, share
 from campanile.spec.mapping import RowRule, row_rule
 from campanile.spec.project import load_project
-from campanile.spec.settings import Cap
+from campanile.spec.policy import Cap
 from support.small_project import FILES, write_files
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def test_the_committed_settings_are_read_whole() -> None:
     assert (project.currency.code, project.zone.key) == ("CNY", "Asia/Shanghai")
     assert settings.channels["email"].port == 1025
     assert settings.channels["sms"].signature == "【优选】"
-    assert settings.policy.caps["email"] == Cap(at_most=2, within=Duration(days=7))
+    assert settings.policy.caps["email"] == (Cap(at_most=2, within=Duration(days=7)),)
     assert (settings.policy.stages.active, settings.policy.stages.lapsed) == (90, 730)
     assert (settings.policy.rfm.recency, settings.policy.rfm.frequency) == (None, (2, 3, 5, 10))
     assert settings.economics.margin_rate == Decimal("0.4")
@@ -90,7 +90,11 @@ def test_stores_lie_below_home(shop: Path, tmp_path: Path) -> None:
 
 def test_caps_have_a_default(shop: Path) -> None:
     caps = load_project(shop).settings.policy.caps
-    assert caps == {"email": Cap(at_most=2, within=Duration(days=7)), "sms": Cap(at_most=1, within=Duration(days=7))}
+    assert {scope: [str(cap) for cap in several] for scope, several in caps.items()} == {
+        "email": ["2 in 7d"],
+        "sms": ["1 in 7d", "3 in 30d"],
+        "all": ["3 in 7d"],
+    }
 
 
 def test_segments_are_parsed(shop: Path) -> None:

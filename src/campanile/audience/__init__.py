@@ -3,6 +3,7 @@
 Reads the customer database through Ibis; nothing is computed until an audience is counted, planned or written.
 """
 
-from campanile.audience.select import Audience, Step, select
+from campanile.audience.select import select
+from campanile.audience.waterfall import Audience, Step
 
 __all__ = ["Audience", "Step", "select"]

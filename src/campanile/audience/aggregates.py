@@ -126,17 +126,25 @@ class Aggregates:
         aggregate.columns.setdefault(name, column)
         return f"{aggregate.prefix} {name}"
 
-    def count_beside(self, rows: ir.Table) -> str:
-        """The name that the number of a customer's rows will have in the joined relation; NULL for none."""
+    def ask_beside(self, rows: ir.Table, **columns: ir.Scalar) -> dict[str, str]:
+        """By the name of each column, the one it will have in the joined relation; NULL there for who has no row.
+
+        Args:
+            rows: Of any table with a customer_id.
+            columns: Taken of the rows of each customer.
+        """
         unit = f"_b{len(self._beside)}"
-        counted = rows.group_by(rows["customer_id"].name(unit)).aggregate(**{f"{unit} rows": rows.count()})
-        self._beside.append(counted)
-        return f"{unit} rows"
+        names = {name: f"{unit} {name}" for name in columns}
+        grouped = rows.group_by(rows["customer_id"].name(unit)).aggregate(
+            **{names[name]: column for name, column in columns.items()}
+        )
+        self._beside.append(grouped)
+        return names
 
     def joined(self, customers: ir.Table) -> ir.Table:
         """Customers, left joined with every aggregate asked for: as many rows as customers."""
-        for number, counted in enumerate(self._beside):
-            customers = customers.left_join(counted, [("customer_id", f"_b{number}")])
+        for number, grouped in enumerate(self._beside):
+            customers = customers.left_join(grouped, [("customer_id", f"_b{number}")])
         for number, (events, columns) in enumerate(self._scans()):
             unit = f"_s{number}"
             grouped = events.table.group_by(events.table["customer_id"].name(unit)).aggregate(**columns)

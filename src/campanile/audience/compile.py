@@ -26,6 +26,7 @@ from campanile.spec.conditions import (
     NoneOf,
     Times,
 )
+from campanile.spec.shop_tables import HOLD_OUT, HOLDOUT
 from campanile.spec.vocabulary import FieldType, load_vocabulary
 
 #: Reads from the joined relation whether something holds; never unknown.
@@ -40,7 +41,7 @@ def compile_condition(condition: Condition, aggregates: Aggregates) -> Verdict:
 def customer_column(customers: ir.Table, name: str, type_: FieldType, frame: Frame) -> ir.Value:
     """A field of the customers; CampanileError when the shop has no such column."""
     if name not in customers.columns:
-        cure = "map a column for it in campanile.yaml, under import: customers:"
+        cure = HOLD_OUT if name == HOLDOUT else "map a column for it in campanile.yaml, under import: customers:"
         raise CampanileError(f'the customer database has no field "{name}"', cure)
     return checked(customers[name], type_, name, frame)
 

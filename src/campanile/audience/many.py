@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 from campanile.audience.aggregates import Aggregates
 from campanile.audience.compile import Verdict, compile_condition
 from campanile.audience.frame import Frame
+from campanile.audience.holdout import with_holdout
 from campanile.errors import CampanileError
 from campanile.spec.conditions import Condition
 from campanile.spec.project import Project
@@ -40,7 +41,7 @@ def select_many(
 ) -> Many:
     """Each condition asked of the whole base, as seen at `as_of` (aware); one that cannot be asked stops no other."""
     frame = Frame(as_of, project.zone, project.currency, project.segments, project.metrics)
-    customers = database.customers(as_of)
+    customers = with_holdout(database.customers(as_of), project.settings.policy.holdout, frame.today)
     errors = dict(_errors(conditions, customers, database, frame))
     together = Aggregates(database, frame)
     verdicts = {name: compile_condition(conditions[name], together) for name in conditions if name not in errors}

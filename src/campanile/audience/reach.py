@@ -1,4 +1,4 @@
-"""Who may and can be reached by a medium: consent, a valid address, no refusal; and the caps of the contact policy."""
+"""Who may and can be reached by a medium: consent, a valid address, no refusal."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from campanile.customers.reach import MAILABLE, mailable
 from campanile.customers.zones import shop_day
 from campanile.errors import CampanileError, did_you_mean
 from campanile.ledger.addresses import LETTERS, NOT_DIGITS, PREFIX, UNUSUAL
-from campanile.spec.conditions import EventUse, FieldTest, Is, Length, Lifetime
-from campanile.spec.settings import Cap
+from campanile.spec.conditions import EventUse, Lifetime
 from campanile.spec.vocabulary import FieldType
 
 
@@ -140,33 +139,3 @@ def _last_refusal(medium: str, events: Events) -> ir.Scalar:
     channel = cast(ir.StringValue, events.field("channel")).fill_null("").strip().lower()
     about = cast(ir.BooleanValue, channel.isin([medium, ""]))
     return cast(ir.Scalar, events.at.max(where=about if events.match is None else about & events.match))
-
-
-def cap_text(medium: str, cap: Cap) -> str:
-    """The rule in words."""
-    return f"at most {cap.at_most} marketing {medium} in {cap.within}, this one and those of other plans included"
-
-
-def under_cap(medium: str, cap: Cap, aggregates: Aggregates, committed: ir.Table) -> Verdict:
-    """Whether one more message stays within the cap. Service messages are free, those of unknown purpose are not.
-
-    Args:
-        medium: The medium of the message.
-        cap: How many a customer may get.
-        aggregates: What is asked of the events.
-        committed: customer_id and channel of messages that other plans send within the cap's length of this one.
-    """
-    channel = FieldTest("channel", FieldType.TEXT, Is((medium,)))
-    name = aggregates.ask(EventUse("contacted", (channel,), Length(cap.within)), "not service", _not_service)
-    waiting = aggregates.count_beside(committed.filter(committed["channel"] == medium))
-    return lambda joined: _number(joined, name) + _number(joined, waiting) < cap.at_most
-
-
-def _number(joined: ir.Table, name: str) -> ir.IntegerValue:
-    return cast(ir.IntegerValue, joined[name].fill_null(0))
-
-
-def _not_service(events: Events) -> ir.Scalar:
-    if "purpose" not in events.table.columns:
-        return events.count()
-    return cast(ir.BooleanColumn, events.field("purpose").fill_null("") != "service").sum(where=events.match)

@@ -1,154 +1,62 @@
 """A target becomes an audience: who is eligible, and for everybody else the one line that left them out.
 
-The order never changes: base, `from`, `who`, `except`, reachability, suppression, cap, same address once, `one_per`,
-`keep`. All
-of it comes before the split into arms, so control and treatment lose the same people. Everything stays lazy.
+The order never changes: base, `from`, `who`, `except`, reachability, suppression, holdout, caps, marketing share,
+priority, quiet hours, same address once, `one_per`, `keep`. All of it comes before the split into arms, so control and
+treatment lose the same people. Everything stays lazy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import ibis
 import ibis.expr.types as ir
 
 from campanile.audience.aggregates import Aggregates
-from campanile.audience.compile import Verdict, compile_condition, customer_column, every, named_figure
+from campanile.audience.compile import compile_condition, customer_column, every, named_figure
 from campanile.audience.figures import Reading
 from campanile.audience.frame import Frame
+from campanile.audience.holdout import with_holdout
+from campanile.audience.policy import Dispatch, policy_rules, under_marketing_share
 from campanile.audience.reach import (
     UNSUBSCRIBED,
     address_of,
-    cap_text,
     not_suppressed,
     not_unsubscribed,
     reach_of,
     reach_text,
     reachable,
     suppression_text,
-    under_cap,
 )
+from campanile.audience.rules import ABOVE, LOSER, WINNER, Rule
+from campanile.audience.waterfall import Audience
 from campanile.clock import iso
 from campanile.customers import engine
-from campanile.customers.database import COMMITTED, SUPPRESSED
-from campanile.errors import CampanileError
+from campanile.customers.database import SUPPRESSED
+from campanile.spec.campaign import CampaignSpec
 from campanile.spec.conditions import InSegment, NoneOf, Target
 from campanile.spec.project import Project
+from campanile.spec.settings import Policy
 from campanile.spec.vocabulary import FieldType
 
 if TYPE_CHECKING:
     from campanile.customers.database import CustomerDatabase
 
-_KEEPS = "_keeps "
 _ONE_PER, _SAME_ADDRESS, _KEEP = "one_per", "same address", "keep"
 
 
-@dataclass(frozen=True)
-class Step:
-    """One line of the waterfall: how many customers it left and lost. The first has lost nobody."""
-
-    line: str
-    text: str
-    left: int
-    lost: int
-
-
-@dataclass(frozen=True)
-class Word:
-    """What one line of the waterfall says of one customer; `keeps` is None where it has no word."""
-
-    line: str
-    text: str
-    keeps: bool | None
-    decides: bool  #: whether it is the line that left the customer out
-
-
-@dataclass(frozen=True)
-class Audience:
-    """Who is eligible, and why everybody else is not; lazy until counted or written.
-
-    Attributes:
-        eligible: customer_id and all columns of the customers.
-        everyone: Every customer of the base once: customer_id, and `line`, NULL for the eligible.
-        lines: The lines of the waterfall in their order, each with its text.
-        judged: Every customer of the base once: customer_id, and for each line whether it keeps them, as `_keeps LINE`.
-    """
-
-    eligible: ir.Table
-    everyone: ir.Table
-    lines: Mapping[str, str]
-    judged: ir.Table
-
-    def sql(self) -> str:
-        """The SQL that finds the eligible, in the words of the engine that they are on."""
-        return engine.sql_of(self.eligible.select("customer_id"))
-
-    def excluded(self) -> ir.Table:
-        """Everybody who is left out, once: customer_id and the line that did it."""
-        return self.everyone.filter(self.everyone["line"].notnull())
-
-    def explain(self, customer_id: str) -> tuple[Word, ...]:
-        """What each line says of one customer, in the order of the waterfall.
-
-        Every line of the target and of the medium is asked, also after one has left the customer out. Lines that rank
-        those who are left have no word about somebody who is not.
-
-        Raises:
-            CampanileError: There is no such customer.
-        """
-        found = self.everyone.filter(self.everyone["customer_id"] == customer_id).to_pyarrow().to_pylist()
-        if not found:
-            raise CampanileError(f'no customer "{customer_id}"', "give an id as the customer database has it")
-        verdicts = self.judged.filter(self.judged["customer_id"] == customer_id).to_pyarrow().to_pylist()[0]
-        lost, gone, words = found[0]["line"], False, []
-        for line, text in self.lines.items():
-            name = f"{_KEEPS}{line}"
-            keeps = verdicts.get(name, None if gone else line != lost)
-            gone = gone or line == lost
-            words.append(Word(line, text, keeps, decides=line == lost))
-        return tuple(words)
-
-    def waterfall(self) -> tuple[Step, ...]:
-        """What every line left and lost, counted in one query on first use."""
-        return self._steps
-
-    @property
-    def size(self) -> int:
-        """How many are eligible."""
-        return self._steps[-1].left
-
-    @cached_property
-    def _steps(self) -> tuple[Step, ...]:
-        rows = self.everyone.group_by("line").aggregate(customers=ibis._.count()).to_pyarrow().to_pylist()
-        lost = {row["line"]: row["customers"] for row in rows}
-        left = sum(lost.values())
-        steps = [Step("base", "everyone in the customer database", left, 0)]
-        for line, text in self.lines.items():
-            left -= lost.get(line, 0)
-            steps.append(Step(line, text, left, lost.get(line, 0)))
-        return tuple(steps)
-
-
-@dataclass(frozen=True)
-class _Rule:
-    """One line that keeps the customers for whom its verdict is true."""
-
-    line: str
-    text: str
-    keeps: Verdict
-
-    @property
-    def verdict(self) -> str:
-        """The column that holds its verdict."""
-        return f"{_KEEPS}{self.line}"
-
-
-def select(
-    target: Target, database: CustomerDatabase, as_of: datetime, *, project: Project, medium: str | None
+def select(  # noqa: PLR0913 - what is asked of whom, and for which messages
+    target: Target,
+    database: CustomerDatabase,
+    as_of: datetime,
+    *,
+    project: Project,
+    medium: str | None = None,
+    campaign: CampaignSpec | None = None,
 ) -> Audience:
     """The audience of a target as seen at `as_of` (aware).
 
@@ -157,64 +65,86 @@ def select(
         database: The customers and their events.
         as_of: Nothing that happened at or after this moment is seen.
         project: The shop's segments, contact policy, currency and time zone.
-        medium: The medium that must reach everybody; None asks for no reachability, cap or address.
+        medium: The medium that must reach everybody; None asks for no reachability, policy or address.
+        campaign: Whose messages they would get: gives medium, purpose, day, quiet hours and priority. A medium by
+            itself is marketing without a day.
 
     Raises:
         CampanileError: the shop has no such field or table, or nobody can be reached by the medium.
     """
     frame = Frame(as_of, project.zone, project.currency, project.segments, project.metrics)
-    aggregates = Aggregates(database, frame)
-    rules = [*_target_rules(target, aggregates), *(_medium_rules(medium, project, aggregates) if medium else ())]
+    aggregates, policy = Aggregates(database, frame), project.settings.policy
     customers = database.customers(as_of)
-    ranking = _Ranking.of(target, medium, aggregates)
-    judged = _judged(aggregates.joined(customers), rules, ranking)
+    dispatch = Dispatch(medium) if medium else None
+    if campaign:
+        dispatch = Dispatch.of(campaign, customers, aggregates, policy)
+    rules = [*_target_rules(target, aggregates), *(_dispatch_rules(dispatch, policy, aggregates) if dispatch else ())]
+    beside = dict(_beside(dispatch, policy, aggregates)) if dispatch else {}
+    ranking = _Ranking.of(target, dispatch.medium if dispatch else None, aggregates)
+    joined = aggregates.joined(with_holdout(customers, policy.holdout, frame.today))
+    judged = _judged(joined, rules, ranking, beside)
     # Not by `_line`: from single verdicts the engine sees that it need not join everybody with everything.
     ranked = ranking.ranked(judged.filter(*(judged[rule.verdict] for rule in rules)))
-    everyone = judged.select("customer_id", line=_first_lost(judged, rules))
+    everyone = judged.select("customer_id", *beside, line=_first_lost(judged, rules))
     if ranking.lines:
-        lost, left = everyone.filter(everyone["line"].notnull()), ranked.select("customer_id", line=ranked["_line"])
-        everyone = ibis.union(lost, left)
+        lost = everyone.filter(everyone["line"].notnull())
+        everyone = ibis.union(lost, ranked.select("customer_id", *beside, line=ranked["_line"]))
     eligible = customers.semi_join(ranked.filter(ranked["_line"].isnull()), "customer_id")
-    return Audience(eligible, everyone, {rule.line: rule.text for rule in rules} | ranking.lines, judged)
+    lines = {rule.line: rule.text for rule in rules} | ranking.lines
+    return Audience(eligible, everyone, lines, judged, dispatch.rivals if dispatch else None)
 
 
-def _target_rules(target: Target, aggregates: Aggregates) -> Iterator[_Rule]:
+def _target_rules(target: Target, aggregates: Aggregates) -> Iterator[Rule]:
     if target.from_:
         verdict = compile_condition(InSegment(target.from_), aggregates)
-        yield _Rule("from", f"segment: {target.from_}", verdict)
+        yield Rule("from", f"segment: {target.from_}", verdict)
     for number, line in enumerate(target.who, 1):
-        yield _Rule(f"who {number}", line.text, compile_condition(line.condition, aggregates))
+        yield Rule(f"who {number}", line.text, compile_condition(line.condition, aggregates))
     for number, line in enumerate(target.except_, 1):
         verdict = compile_condition(NoneOf((line.condition,)), aggregates)
-        yield _Rule(f"except {number}", line.text, verdict)
+        yield Rule(f"except {number}", line.text, verdict)
 
 
-def _medium_rules(medium: str, project: Project, aggregates: Aggregates) -> Iterator[_Rule]:
-    yield _Rule("reachability", reach_text(medium), reachable(medium, aggregates.frame))
+def _dispatch_rules(dispatch: Dispatch, policy: Policy, aggregates: Aggregates) -> Iterator[Rule]:
+    medium = dispatch.medium
+    yield Rule("reachability", reach_text(medium), reachable(medium, aggregates.frame))
     yield _suppression(medium, aggregates)
-    cap = project.settings.policy.caps.get(medium)
-    if cap:
-        committed = aggregates.database.own(COMMITTED)
-        yield _Rule("cap", cap_text(medium, cap), under_cap(medium, cap, aggregates, committed))
+    yield from policy_rules(policy, dispatch, aggregates)
 
 
-def _suppression(medium: str, aggregates: Aggregates) -> _Rule:
+def _suppression(medium: str, aggregates: Aggregates) -> Rule:
     """The line that leaves out whoever must not be contacted: by the ledger, and by what the shop imported."""
     suppressed = aggregates.database.own(SUPPRESSED)
     keeps = not_suppressed(medium, suppressed, aggregates.frame)
     unsubscribes = UNSUBSCRIBED in aggregates.database.tables()
     if unsubscribes:
         keeps = every([keeps, not_unsubscribed(medium, aggregates)])
-    return _Rule("suppression", suppression_text(medium, unsubscribes=unsubscribes), keeps)
+    return Rule("suppression", suppression_text(medium, unsubscribes=unsubscribes), keeps)
 
 
-def _judged(joined: ir.Table, rules: Sequence[_Rule], ranking: _Ranking) -> ir.Table:
+def _beside(
+    dispatch: Dispatch, policy: Policy, aggregates: Aggregates
+) -> Iterator[tuple[str, Callable[[ir.Table], ir.Value]]]:
+    """What is counted beside the lines, by the column that will hold it."""
+    share, rivals = policy.marketing_share, dispatch.rivals
+    if dispatch.purpose == "marketing" and share and share.enforce == "warn":
+        within = under_marketing_share(share, aggregates)
+        yield ABOVE, lambda joined: ~within(joined)
+    if rivals:
+        yield WINNER, partial(rivals.foremost, first=True)
+        yield LOSER, partial(rivals.foremost, first=False)
+
+
+def _judged(
+    joined: ir.Table, rules: Sequence[Rule], ranking: _Ranking, beside: Mapping[str, Callable[[ir.Table], ir.Value]]
+) -> ir.Table:
     """Every verdict, and what ranking needs; a projection of its own, because some verdicts rank the whole base."""
     verdicts = {rule.verdict: rule.keeps(joined) for rule in rules}
-    return joined.select("customer_id", **verdicts, **ranking.columns(joined))
+    counted = {name: read(joined) for name, read in beside.items()}
+    return joined.select("customer_id", **verdicts, **ranking.columns(joined), **counted)
 
 
-def _first_lost(judged: ir.Table, rules: Sequence[_Rule]) -> ir.Value:
+def _first_lost(judged: ir.Table, rules: Sequence[Rule]) -> ir.Value:
     """The line of the first rule that does not keep a customer; NULL when all do."""
     line: ir.Value = ibis.null("string")
     for rule in reversed(rules):

@@ -15,9 +15,10 @@ from campanile.cli.options import json_option, moment, open_project, print_json,
 
 if TYPE_CHECKING:
     from campanile.audience.many import Many
-    from campanile.audience.select import Audience
+    from campanile.audience.waterfall import Audience
     from campanile.customers.database import CustomerDatabase
     from campanile.spec.campaign import CampaignSpec
+    from campanile.spec.policy import MarketingShare
     from campanile.spec.project import Project
 
 _YES_NO = {True: "yes", False: "no", None: "-"}
@@ -64,7 +65,8 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
             _many(project, database, at, many, ids, engine=engine, as_json=as_json)
             return
         found = _select(project, database, at, str(file))
-        answer = _answer(found, at, engine, with_sql=with_sql, customer=customer)
+        share = project.settings.policy.marketing_share
+        answer = _answer(found, at, engine, share=share, with_sql=with_sql, customer=customer)
         if ids:
             _write_ids(database, found, ids)
     if as_json:
@@ -105,21 +107,21 @@ def _select(project: Project, database: CustomerDatabase, as_of: datetime, file:
     if campaign is not None:
         spec = project.campaign(campaign)
         _count_other_plans(project, spec, database, as_of)
-        return select(spec.target, database, as_of, project=project, medium=spec.channel.use)
+        return select(spec.target, database, as_of, project=project, campaign=spec)
     target, named = read_target_file(file, project)
     project = replace(project, segments=named.segments, metrics=named.metrics)
-    return select(target, database, as_of, project=project, medium=None)
+    return select(target, database, as_of, project=project)
 
 
 def _count_other_plans(project: Project, spec: CampaignSpec, database: CustomerDatabase, as_of: datetime) -> None:
-    """Makes the caps see what other plans are about to send, as `campanile plan` does."""
+    """Lets the policy see what other plans are about to send and whom they have, as `campanile plan` does."""
     from campanile.ledger.store import Ledger
     from campanile.plan.make import WAVE
-    from campanile.plan.past import sync_planned
+    from campanile.plan.past import sync_others
 
     if project.ledger_path.exists():
         with Ledger.open(project.ledger_path) as ledger:
-            sync_planned(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
+            sync_others(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
 
 
 def _campaign_of(project: Project, file: str) -> str | None:
@@ -128,13 +130,24 @@ def _campaign_of(project: Project, file: str) -> str | None:
     return path.stem if path.parent == project.root / "campaigns" and path.stem in project.campaigns else None
 
 
-def _answer(found: Audience, as_of: datetime, engine: str, *, with_sql: bool, customer: str | None) -> dict[str, Any]:
+def _answer(  # noqa: PLR0913
+    found: Audience,
+    as_of: datetime,
+    engine: str,
+    *,
+    share: MarketingShare | None,
+    with_sql: bool,
+    customer: str | None,
+) -> dict[str, Any]:
     from campanile.clock import iso
+    from campanile.plan.weigh import weigh_policy
 
     steps = [{"line": step.line, "text": step.text, "left": step.left, "lost": step.lost} for step in found.waterfall()]
     answer: dict[str, Any] = {
         "contract": 1, "as_of": iso(as_of), "engine": engine, "size": found.size, "waterfall": steps,
     }  # fmt: skip
+    answer["priority"] = {"lost_to": found.lost_to, "shared_with": found.shared_with}
+    answer["problems"] = list(weigh_policy(found, share))
     if with_sql:
         answer["sql"] = found.sql()
     if customer is not None:
@@ -150,16 +163,19 @@ def _answer(found: Audience, as_of: datetime, engine: str, *, with_sql: bool, cu
 
 
 def _text(answer: Mapping[str, Any]) -> str:
-    lines = [f"{answer['size']:,} customers as of {answer['as_of']}", f"  {'':<14}{'left':>12}{'lost':>12}"]
+    wide = max(len(step["line"]) for step in answer["waterfall"]) + 2
+    lines = [f"{answer['size']:,} customers as of {answer['as_of']}", f"  {'':<{wide}}{'left':>12}{'lost':>12}"]
     lines += [
-        f"  {step['line']:<14}{step['left']:>12,}{-step['lost']:>12,}  {step['text']}" for step in answer["waterfall"]
+        f"  {step['line']:<{wide}}{step['left']:>12,}{-step['lost']:>12,}  {step['text']}"
+        for step in answer["waterfall"]
     ]
+    lines += [f"  - {problem}" for problem in answer["problems"]]
     if "explain" in answer:
         told = answer["explain"]
         lines.append(f"{told['customer_id']} is {'in' if told['in'] else 'out'}")
         for line in told["lines"]:
             decides = "  <- left out here" if line["decides"] else ""
-            lines.append(f"  {line['line']:<14}{_YES_NO[line['keeps']]:>4}  {line['text']}{decides}")
+            lines.append(f"  {line['line']:<{wide}}{_YES_NO[line['keeps']]:>4}  {line['text']}{decides}")
     if "sql" in answer:
         lines.append(answer["sql"])
     return "\n".join(lines)

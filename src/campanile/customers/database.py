@@ -44,7 +44,8 @@ SOURCES = "import_sources"
 CONTACTS = "contacts"
 ASSIGNMENTS = "assignments"
 SUPPRESSED = "suppressed"
-COMMITTED = "committed"
+COMMITTED = "commitments"
+RIVALS = "rivals"
 LEDGER_READ = "ledger_read"
 
 _OWN: Mapping[str, Mapping[str, str]] = {
@@ -63,7 +64,10 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     },
     ASSIGNMENTS: {"customer_id": "string", "at": "timestamp", "campaign": "string", "wave": "string", "arm": "string"},
     SUPPRESSED: {"channel": "string", "address": "string"},
-    COMMITTED: {"customer_id": "string", "channel": "string"},
+    COMMITTED: {"customer_id": "string", "channel": "string", "at": "timestamp"},
+    RIVALS: {
+        "customer_id": "string", "day": "date", "campaign": "string", "place": "int64", "comes_first": "boolean",
+    },
     LEDGER_READ: {"ledger": "string", "serial": "int64"},
 }  # fmt: skip
 _NO_RETURNS = {"customer_id": "string", "at": "timestamp(6)", "amount": "int64"}

@@ -11,11 +11,10 @@ from typing import Protocol, TypeVar
 import ibis
 
 from campanile.customers import engine
-from campanile.customers.database import ASSIGNMENTS, COMMITTED, CONTACTS, LEDGER_READ, SUPPRESSED, CustomerDatabase
+from campanile.customers.database import ASSIGNMENTS, CONTACTS, LEDGER_READ, SUPPRESSED, CustomerDatabase
 from campanile.customers.zones import naive
 
 _CHUNK = 50_000
-_MARKETING = "marketing"
 
 T = TypeVar("T")
 
@@ -31,6 +30,8 @@ class HandOver(Protocol):
     def channel(self) -> str: ...  # noqa: D102
     @property
     def campaign(self) -> str: ...  # noqa: D102
+    @property
+    def purpose(self) -> str: ...  # noqa: D102
     @property
     def arm(self) -> str: ...  # noqa: D102
     @property
@@ -90,7 +91,7 @@ def _row(hand_over: HandOver) -> dict[str, object]:
         "at": naive(hand_over.at),
         "channel": hand_over.channel,
         "campaign": hand_over.campaign,
-        "purpose": _MARKETING,
+        "purpose": hand_over.purpose,
         "arm": hand_over.arm,
     }
 
@@ -102,22 +103,10 @@ def sync_suppressions(database: CustomerDatabase, suppressed: Iterable[tuple[str
         database: Open for writing.
         suppressed: Channel and address, written as the ledger compares them; streamed.
     """
-    _replace(database, SUPPRESSED, ({"channel": channel, "address": address} for channel, address in suppressed))
+    replace_rows(database, SUPPRESSED, ({"channel": channel, "address": address} for channel, address in suppressed))
 
 
-def sync_commitments(database: CustomerDatabase, medium: str, customers: Iterable[str]) -> None:
-    """Replaces what the customer database knows of messages that other plans are about to send.
-
-    Args:
-        database: Open for writing.
-        medium: Theirs.
-        customers: Whom they are for: one entry a message; streamed.
-    """
-    rows = ({"customer_id": customer, "channel": medium} for customer in customers)
-    _replace(database, COMMITTED, rows)
-
-
-def _replace(database: CustomerDatabase, name: str, rows: Iterable[Mapping[str, object]]) -> None:
+def replace_rows(database: CustomerDatabase, name: str, rows: Iterable[Mapping[str, object]]) -> None:
     """Puts these rows in the place of what one of the product's own tables held, a chunk at a time."""
     database.needs_writing()
     schema = database.own(name).schema()

@@ -5,7 +5,7 @@ Neither is history yet for that selection, and both are messages that a customer
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,35 +30,36 @@ class Around:
 
     campaign: str
     wave: str
-    medium: str
     as_of: datetime
     after: datetime
     before: datetime
 
 
-def commitments(ledger: Ledger, around: Around) -> Iterator[str]:
-    """The customers of other waves' messages on the medium inside the span, one entry a message; streamed.
+def commitments(ledger: Ledger, around: Around) -> Iterator[tuple[str, str, datetime]]:
+    """Customer, medium and moment of other waves' marketing messages inside the span, one entry a message; streamed.
 
     A message that waits counts at the moment from which it may go out, one under way or handed over at the moment of
     its attempt. One whose answer was lost may have arrived, and counts too.
     """
+    marketing = [plan.plan_id for plan in ledger.plans() if plan.purpose == "marketing"]
     with ledger.reading() as connection:
-        for row in connection.execution_options(yield_per=_CHUNK).execute(_query(around)):
-            yield row.customer_id
+        for row in connection.execution_options(yield_per=_CHUNK).execute(_query(around, marketing)):
+            left = row.opened_at is not None and row.opened_at >= around.as_of
+            yield row.customer_id, row.channel, row.opened_at if left else max(row.not_before, around.as_of)
 
 
-def _query(around: Around) -> Select[tuple[str]]:
+def _query(around: Around, plans: Sequence[str]) -> Select[tuple[str, str, datetime, datetime | None]]:
     message, plan, attempt = tables.message.c, tables.plan.c, tables.attempt.c
     tried = and_(
         attempt.message_id == message.message_id, or_(attempt.outcome.is_(None), attempt.outcome.in_(_ARRIVED))
     )
     return (
-        select(message.customer_id)
+        select(message.customer_id, message.channel, message.not_before, attempt.opened_at)
         .join(tables.plan, plan.plan_id == message.plan_id)
         .join(tables.attempt, tried, isouter=True)
         .where(
             or_(plan.campaign != around.campaign, plan.wave != around.wave),
-            message.channel == around.medium,
+            plan.plan_id.in_(plans),
             or_(_waits(around), _left(around)),
         )
     )

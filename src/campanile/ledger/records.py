@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from campanile.events import MessageState, PlannedMessage
+from campanile.spec.campaign import Purpose, purpose_of
 
 PlanState = Literal["planned", "sending", "sent"]
 
@@ -36,6 +37,21 @@ class PlanRecord:
     snapshot_sha256: str
     arms: Mapping[str, int]
     state: PlanState = "planned"
+
+    @property
+    def purpose(self) -> Purpose:
+        """What its messages are for, as the frozen campaign says."""
+        return purpose_of(self.campaign_part("objective"))
+
+    @property
+    def priority(self) -> int:
+        """The frozen campaign's priority."""
+        return int(str(self.campaign_part("priority") or 0))
+
+    def campaign_part(self, key: str) -> object:
+        """What the frozen campaign says under a key; None when nothing."""
+        campaign = self.spec.get("campaign")
+        return campaign.get(key) if isinstance(campaign, Mapping) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +97,7 @@ class Contact:
     """What became of one hand-over.
 
     Attributes:
+        purpose: `marketing` or `service`.
         at: When it was begun.
         arrived: Whether the provider took the message, or may have: an answer that was lost counts as one.
         serial: Number of the commit that said so.
@@ -90,6 +107,7 @@ class Contact:
     customer_id: str
     channel: str
     campaign: str
+    purpose: str
     arm: str
     at: datetime
     arrived: bool

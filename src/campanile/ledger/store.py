@@ -196,7 +196,7 @@ class Ledger:
         A message comes again when an operator decides what nobody could know, or when it is handed over again.
         """
         message, attempt = tables.message.c, tables.attempt.c
-        who = (message.message_id, message.customer_id, message.channel)
+        who = (message.message_id, message.customer_id, message.channel, message.plan_id)
         arrived = attempt.outcome.in_((Outcome.ACCEPTED.value, Outcome.UNKNOWN.value)).label("arrived")
         query = (
             select(*who, tables.plan.c.campaign, message.arm, attempt.opened_at.label("at"), arrived, attempt.serial)
@@ -206,8 +206,12 @@ class Ledger:
             .order_by(attempt.serial, message.message_id)
         )
         with self.reading() as connection:
+            plans = map(_plan_record, connection.execute(select(tables.plan)))
+            purposes = {plan.plan_id: plan.purpose for plan in plans}
             for row in connection.execution_options(yield_per=_CHUNK).execute(query):
-                yield Contact(**_named(row))
+                values = _named(row)
+                purpose = purposes[values.pop("plan_id")]
+                yield Contact(**values, purpose=purpose)
 
     def first_hand_over(self, plan_id: str) -> datetime | None:
         """When the first attempt of the plan was opened; None when none was."""

@@ -15,6 +15,7 @@ def explain(plan: Plan, zone: ZoneInfo) -> str:
     parts = [
         head,
         _waterfall(plan.waterfall),
+        _lost_to(plan),
         _arms(plan),
         _strength(plan.strength),
         _load(plan.load, Currency(plan.currency)),
@@ -30,6 +31,12 @@ def _waterfall(steps: tuple[Left, ...]) -> str:
     width = max((len(step.line) for step in steps), default=0)
     rows = [f"  {step.line:<{width}}  {step.left:>11,}  {-step.lost:>11,}  {step.text}".rstrip() for step in steps]
     return "\n".join(["Audience", f"  {'':<{width}}  {'left':>11}  {'lost':>11}", *rows])
+
+
+def _lost_to(plan: Plan) -> str:
+    """Which campaigns of the same day got the customers that the priority took away."""
+    rows = [f"  {campaign:<12} {customers:>11,}" for campaign, customers in plan.lost_to.items()]
+    return "\n".join(["Lost to campaigns of the same day", *rows]) if rows else ""
 
 
 def _arms(plan: Plan) -> str:

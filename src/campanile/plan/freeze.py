@@ -26,7 +26,7 @@ def frozen_spec(project: Project, campaign: str) -> dict[str, Any]:
     """Campaign, experiment, segments, metrics, economics, templates and what recipients see of the settings, as now.
 
     Keys: `campaign`, `experiment` (None without one), `segments`, `metrics`, `economics`, `templates` (file → sha256),
-    `shop`, `channels` (the campaign's medium only).
+    `shop`, `channels` (the campaign's medium only), `policy` (who is held out of all marketing).
     """
     spec = project.campaign(campaign)
     economics = project.settings.economics
@@ -43,6 +43,7 @@ def frozen_spec(project: Project, campaign: str) -> dict[str, Any]:
         "templates": _templates(project.root, {spec.channel.message, *map(spec.message_for, spec.arms)}),
         "shop": _shop(project),
         "channels": {spec.channel.use: _sender(project, spec.channel.use)},
+        "policy": {"holdout": _holdout(project) if spec.purpose == "marketing" else None},
     }
 
 
@@ -84,6 +85,12 @@ def _sender(project: Project, medium: str) -> dict[str, str]:
     channel = project.settings.channels.get(medium)
     seen = ("sender", "reply_to", "unsubscribe_mailto", "signature")
     return {name: getattr(channel, name) for name in seen} if channel else {}
+
+
+def _holdout(project: Project) -> dict[str, object] | None:
+    """Who gets no marketing at all: others would be in it if one of these changed."""
+    holdout = project.settings.policy.holdout
+    return {**holdout.model_dump(), "share": float(holdout.share)} if holdout else None
 
 
 def _plain(value: object) -> object:

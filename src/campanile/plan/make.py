@@ -19,7 +19,9 @@ from zoneinfo import ZoneInfo
 import ibis.expr.types as ir
 
 from campanile import clock
-from campanile.audience.select import Audience, select
+from campanile.audience.due import zone_or
+from campanile.audience.select import select
+from campanile.audience.waterfall import Audience
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.engine import batches, parquet_rows
 from campanile.customers.profile import ensure_profile
@@ -32,11 +34,11 @@ from campanile.messages.check import RenderCheck, check_all
 from campanile.messages.context import freeze
 from campanile.messages.render import CampaignMessages, open_messages
 from campanile.plan.freeze import fingerprint, frozen_spec
-from campanile.plan.past import sync_past, sync_planned
-from campanile.plan.snapshot import remove_drafts, snapshot_relation, write_snapshot, zone_or
+from campanile.plan.past import sync_others, sync_past
+from campanile.plan.snapshot import remove_drafts, snapshot_relation, write_snapshot
 from campanile.plan.strength import strength_of
 from campanile.plan.types import Left, Load, Plan, from_summary, summary
-from campanile.plan.weigh import weigh
+from campanile.plan.weigh import weigh, weigh_policy
 from campanile.spec.campaign import CampaignSpec
 from campanile.spec.project import Project
 from campanile.spec.vocabulary import load_vocabulary
@@ -81,15 +83,14 @@ def make_plan(  # noqa: PLR0913 - the stores come from outside, so that a flow o
     if known is not None and known.begun:
         return known
     sync_past(project, database, ledger)
-    sync_planned(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
+    sync_others(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
     ensure_profile(project, database, as_of)
     work = _Work(project, spec, as_of, database, ledger)
-    audience = select(spec.target, database, as_of, project=project, medium=spec.channel.use)
+    audience = select(spec.target, database, as_of, project=project, campaign=spec)
     path, digest, arms = work.split(audience)
     messages = open_messages(project, campaign, columns=audience.eligible.columns)
     check = work.check(path, messages, arms=arms, progress=progress)
-    waterfall = tuple(Left(step.line, step.text, step.left, step.lost) for step in audience.waterfall())
-    return work.register(path, digest, arms=arms, waterfall=waterfall, check=check, messages=messages)
+    return work.register(path, digest, arms=arms, audience=audience, check=check, messages=messages)
 
 
 def stored_plan(ledger: Ledger, campaign: str, wave: str | None = None) -> Plan | None:
@@ -183,7 +184,7 @@ class _Work:
             address=str(row[ADDRESS[medium]]),
             variables=variables,
             due_at=due,
-            expires_at=self.spec.timing.deadline.after(due),
+            expires_at=self.spec.timing.expiry(due),
             zone=self.zone(row.get("timezone")).key,
             batch=batch,
         )
@@ -197,7 +198,7 @@ class _Work:
         """What is said when every message of the plan would expire at once."""
         timing = self.spec.timing
         moment = clock.local_moment(timing.start, timing.at, self.project.zone)
-        if timing.deadline.after(moment) > self.as_of:
+        if timing.expiry(moment) > self.as_of:
             return None
         return f"timing.start is {timing.start}: its deadline has passed, and every message would expire unsent"
 
@@ -207,7 +208,7 @@ class _Work:
         digest: str,
         *,
         arms: dict[str, int],
-        waterfall: tuple[Left, ...],
+        audience: Audience,
         check: RenderCheck,
         messages: CampaignMessages,
     ) -> Plan:
@@ -216,6 +217,7 @@ class _Work:
         print_ = fingerprint(frozen)
         experiment = self.project.experiment(self.spec.name)
         strength = strength_of(experiment, arms) if experiment else None
+        policy = weigh_policy(audience, self.project.settings.policy.marketing_share)
         identity = f"{self.spec.name}:{WAVE}:{print_}:{digest}:{clock.iso(self.as_of)}"
         draft = Plan(
             plan_id=hashlib.sha256(identity.encode()).hexdigest()[:16],
@@ -226,11 +228,13 @@ class _Work:
             snapshot=path.relative_to(self.project.home).as_posix(),
             audience=sum(arms.values()),
             arms=arms,
-            waterfall=waterfall,
+            waterfall=tuple(Left(step.line, step.text, step.left, step.lost) for step in audience.waterfall()),
             strength=strength,
             load=_load(self.project, self.spec, check),
             currency=self.project.currency.code,
-            problems=weigh(arms, strength, check, too_late=self._too_late()),
+            problems=weigh(arms, strength, check, policy=policy, too_late=self._too_late()),
+            lost_to=audience.lost_to,
+            shared_with=audience.shared_with,
         )
         record = _record(draft, frozen, digest)
         self.ledger.register(record, self.messages(path, messages.variables))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from campanile import clock
+from campanile.audience.policy import scopes_of
 from campanile.customers.database import CustomerDatabase
-from campanile.customers.history import (
-    record_assignment,
-    sync_commitments,
-    sync_history,
-    sync_suppressions,
-)
+from campanile.customers.history import record_assignment, sync_history, sync_suppressions
+from campanile.customers.others import Rival, sync_commitments, sync_rivals
 from campanile.errors import CampanileError
 from campanile.ledger.commitments import Around, commitments
+from campanile.ledger.records import PlanRecord
 from campanile.ledger.store import Ledger
 from campanile.spec.campaign import CampaignSpec, Timing
 from campanile.spec.project import Project
@@ -33,25 +33,56 @@ def sync_past(project: Project, database: CustomerDatabase, ledger: Ledger) -> N
     for record in ledger.plans():
         if record.state == "planned":
             continue
-        snapshot = project.home / record.snapshot
-        if not snapshot.exists():
-            raise CampanileError(
-                f"the assignment of {record.campaign} is gone: {record.snapshot}", "restore it from a backup"
-            )
+        snapshot = _snapshot_of(record, project)
         record_assignment(database, snapshot, campaign=record.campaign, wave=record.wave, at=record.created_at)
 
 
-def sync_planned(  # noqa: PLR0913 - what is planned, from when it is seen, and the stores
+def sync_others(  # noqa: PLR0913 - what is planned, from when it is seen, and the stores
     project: Project, spec: CampaignSpec, wave: str, *, as_of: datetime, database: CustomerDatabase, ledger: Ledger
 ) -> None:
-    """Nothing; the customer database now knows what other plans send within the cap's length of this campaign."""
-    medium = spec.channel.use
-    cap = project.settings.policy.caps.get(medium)
-    if cap is None:
-        return
+    """Nothing; the customer database now knows what other plans send around this campaign, and whom they have then.
+
+    Raises:
+        CampanileError: The snapshot of another campaign of the same days is gone.
+    """
+    policy, due = project.settings.policy, _due_between(spec.timing, project)
+    caps = [cap for _, cap in scopes_of(policy, spec.channel.use)]
+    after = min((cap.within.before(due[0]) for cap in caps), default=due[0])
+    before = max((cap.within.after(due[1]) for cap in caps), default=due[0])
+    sync_commitments(database, commitments(ledger, Around(spec.name, wave, as_of, after, before)))
+    marketing = policy.one_per_day and spec.purpose == "marketing"
+    sync_rivals(database, list(_rivals(project, spec, wave, ledger)) if marketing else [], project.zone)
+
+
+def _rivals(project: Project, spec: CampaignSpec, wave: str, ledger: Ledger) -> Iterator[Rival]:
+    """The marketing campaigns that may have somebody on the days of this one, the foremost first.
+
+    A campaign keeps its customers when its priority is the same or higher, and when its sending has begun: then its
+    plan is frozen, whatever its priority.
+    """
     first, last = _due_between(spec.timing, project)
-    around = Around(spec.name, wave, medium, as_of, cap.within.before(first), cap.within.after(last))
-    sync_commitments(database, medium, commitments(ledger, around))
+    near = timedelta(days=1)
+    found = []
+    for record in ledger.plans():
+        mine = (record.campaign, record.wave) == (spec.name, wave)
+        if mine or record.purpose != "marketing":
+            continue
+        starts, ends = _due_between(Timing.model_validate(record.campaign_part("timing")), project)
+        if starts <= last + near and ends >= first - near:
+            begun = ledger.begun(record.plan_id)
+            found.append((not begun, -record.priority, record, begun or record.priority >= spec.priority))
+    for place, (_, _, record, comes_first) in enumerate(sorted(found, key=lambda each: each[:2])):
+        yield Rival(record.campaign, place, comes_first, _snapshot_of(record, project))
+
+
+def _snapshot_of(record: PlanRecord, project: Project) -> Path:
+    """Where the assignment of a plan lies; CampanileError when it is gone."""
+    snapshot = project.home / record.snapshot
+    if not snapshot.exists():
+        what = f"the assignment of {record.campaign} is gone: {record.snapshot}"
+        again = "" if record.state != "planned" else f", or run `campanile plan {record.campaign}`"
+        raise CampanileError(what, f"restore it from a backup{again}")
+    return snapshot
 
 
 def _due_between(timing: Timing, project: Project) -> tuple[datetime, datetime]:

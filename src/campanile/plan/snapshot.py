@@ -9,12 +9,11 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import ibis
 import ibis.expr.types as ir
 
-from campanile import clock
+from campanile.audience.due import DueTimes
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.engine import write_parquet
 from campanile.errors import CampanileError, cure_of
@@ -42,7 +41,7 @@ def snapshot_relation(
     earlier = _earlier_orders(database, *before)
     joined = assigned.left_join(earlier, "customer_id").drop("customer_id_right")
     return joined.mutate(
-        due_at=_due_at(joined, timing, project.zone),
+        due_at=DueTimes.of(assigned, timing, project.zone).moment(joined),
         pre_orders=joined["pre_orders"].coalesce(0),
         pre_revenue=joined["pre_revenue"].coalesce(0),
     )
@@ -59,28 +58,6 @@ def _earlier_orders(database: CustomerDatabase, since: datetime, until: datetime
     return recent.group_by("customer_id").aggregate(
         pre_orders=recent["orders"].sum().cast("int64"), pre_revenue=recent["net"].sum().cast("int64")
     )
-
-
-def _due_at(units: ir.Table, timing: Timing, shop: ZoneInfo) -> ir.TimestampValue:
-    """When each unit's message is due, control included; naive UTC."""
-    if timing.clock == "shop" or "timezone" not in units.columns:
-        return _literal(timing, shop)
-    names = units.select("timezone").distinct().execute()["timezone"].dropna().tolist()
-    cases = [(units["timezone"] == name, _literal(timing, zone_or(name, shop))) for name in names]
-    return ibis.cases(*cases, else_=_literal(timing, shop)) if cases else _literal(timing, shop)
-
-
-def _literal(timing: Timing, zone: ZoneInfo) -> ir.TimestampValue:
-    moment = clock.local_moment(timing.start, timing.at, zone).replace(tzinfo=None)
-    return ibis.timestamp(moment.isoformat(sep=" "))
-
-
-def zone_or(name: str, fallback: ZoneInfo) -> ZoneInfo:
-    """The zone of that name; a customer whose zone nobody knows gets the shop's."""
-    try:
-        return clock.zone(name)
-    except ValueError:
-        return fallback
 
 
 def write_snapshot(

@@ -74,6 +74,8 @@ class Plan:
         fingerprint: sha256 over the campaign, its experiment, its templates, economics and what recipients see.
         snapshot: Path of the assignment Parquet, relative to the stores' home.
         problems: What a person should weigh before sending: sentences.
+        lost_to: Customers lost to other campaigns of the same day, by campaign.
+        shared_with: Customers whom other campaigns have on the same day and would lose if planned again, by campaign.
         begun: Whether a message was already handed over.
     """
 
@@ -90,6 +92,8 @@ class Plan:
     load: Load
     currency: str
     problems: tuple[str, ...] = ()
+    lost_to: Mapping[str, int] = field(default_factory=dict)
+    shared_with: Mapping[str, int] = field(default_factory=dict)
     begun: bool = False
 
     @property
@@ -107,6 +111,8 @@ def summary(plan: Plan) -> dict[str, Any]:
         "load": asdict(plan.load),
         "currency": plan.currency,
         "problems": list(plan.problems),
+        "lost_to": dict(plan.lost_to),
+        "shared_with": dict(plan.shared_with),
     }
 
 
@@ -130,6 +136,8 @@ def from_summary(record: PlanRecord, *, begun: bool) -> Plan:
         load=_load(kept["load"]),
         currency=kept["currency"],
         problems=tuple(kept["problems"]),
+        lost_to=kept.get("lost_to", {}),
+        shared_with=kept.get("shared_with", {}),
         begun=begun,
     )
 
@@ -158,5 +166,6 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "messages": plan.load.messages,
         "cost": {"total": float(Currency(plan.currency).major(plan.load.cost)), "currency": plan.currency},
         "problems": list(plan.problems),
+        "priority": {"lost_to": dict(plan.lost_to), "shared_with": dict(plan.shared_with)},
         "begun": plan.begun,
     }

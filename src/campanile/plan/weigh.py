@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from campanile.audience.waterfall import Audience
 from campanile.events import CONTROL
 from campanile.messages.check import RenderCheck
 from campanile.plan.types import Strength
+from campanile.spec.fields import percent
+from campanile.spec.policy import MarketingShare
 
 #: Below this many units in control, an interval is too wide for most campaigns.
 SMALL_CONTROL = 1_000
 
 
 def weigh(
-    arms: Mapping[str, int], strength: Strength | None, check: RenderCheck, *, too_late: str | None = None
+    arms: Mapping[str, int],
+    strength: Strength | None,
+    check: RenderCheck,
+    *,
+    policy: Iterable[str] = (),
+    too_late: str | None = None,
 ) -> tuple[str, ...]:
-    """What speaks against sending this plan as it is, most weighty first."""
-    return (*filter(None, [too_late]), *_strength(strength), *_arms(arms), *_messages(check))
+    """What speaks against sending this plan as it is, most weighty first; `policy` is what its rules only warn of."""
+    return (*filter(None, [too_late]), *policy, *_strength(strength), *_arms(arms), *_messages(check))
+
+
+def weigh_policy(audience: Audience, share: MarketingShare | None) -> Iterator[str]:
+    """What the contact policy says of an audience without leaving anybody out."""
+    for campaign, customers in audience.shared_with.items():
+        yield (
+            f"{campaign} has {customers:,} of these customers on the same day and lower priority: "
+            f"run `campanile plan {campaign}` again before it is sent, and it loses them"
+        )
+    if share and audience.above_share:
+        had = f"more than {percent(share.at_most)} marketing among their messages of the last {share.within}"
+        yield f"{audience.above_share:,} of {audience.size:,} customers have had {had}"
 
 
 def _strength(strength: Strength | None) -> Iterator[str]:

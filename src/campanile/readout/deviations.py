@@ -57,6 +57,7 @@ _ABOVE: Mapping[str, Path_] = {
     "economics": ("economics",),
     "shop": ("shop",),
     "channels": ("channels",),
+    "policy": ("policy",),
     "segments": ("segments",),
     "metrics": ("metrics",),
 }
@@ -71,6 +72,7 @@ def _files(campaign: str) -> dict[str, str]:
         "economics": _SETTINGS,
         "shop": _SETTINGS,
         "channels": _SETTINGS,
+        "policy": _SETTINGS,
         "templates": "templates",
     }
 

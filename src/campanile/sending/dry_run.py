@@ -11,8 +11,9 @@ from campanile import clock
 from campanile.events import MessageState, PlannedMessage
 from campanile.ledger import Ledger, PlanRecord
 from campanile.ledger.hand_overs import foresee, waiting
-from campanile.sending.quiet import quiet_hours, quiet_until
+from campanile.sending.quiet import quiet_hours
 from campanile.sending.send import Render, unrenderable
+from campanile.spec.quiet import quiet_until
 
 _CHUNK = 500
 

@@ -1,17 +1,11 @@
-"""Quiet hours: when a message must wait, and until when."""
+"""The quiet hours of a campaign that was planned."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from collections.abc import Mapping
 
 from campanile.spec.campaign import Timing
-
-Quiet = tuple[time, time]
-
-#: For the hour that a clock change makes unreadable.
-_LOOK_AGAIN = timedelta(minutes=15)
+from campanile.spec.quiet import Quiet
 
 
 def quiet_hours(spec: Mapping[str, object]) -> Quiet | None:
@@ -24,36 +18,3 @@ def quiet_hours(spec: Mapping[str, object]) -> Quiet | None:
     timing = campaign.get("timing") if isinstance(campaign, Mapping) else None
     # Read as the file is read: the default of an absent `quiet` holds here too.
     return Timing.model_validate(timing).quiet if timing else None
-
-
-def quiet_until(moment: datetime, zone: ZoneInfo, quiet: Quiet | None) -> datetime | None:
-    """When the quiet hours around this moment end, in UTC; None when it lies in none.
-
-    >>> quiet_until(datetime(2026, 3, 5, 22, tzinfo=UTC), ZoneInfo("UTC"), (time(21), time(9))).isoformat()
-    '2026-03-06T09:00:00+00:00'
-    """
-    if quiet is None:
-        return None
-    local = moment.astimezone(zone)
-    if not _inside(local.time(), quiet):
-        return None
-    start, end = quiet
-    day = local.date() + timedelta(days=start > end and local.time() >= start)
-    return min(_ends(moment, day, zone, quiet), default=moment + _LOOK_AGAIN)
-
-
-def _inside(at: time, quiet: Quiet) -> bool:
-    start, end = quiet
-    return (at >= start or at < end) if start > end else start <= at < end
-
-
-def _ends(moment: datetime, day: date, zone: ZoneInfo, quiet: Quiet) -> Iterator[datetime]:
-    """The moments at which quiet ends that day.
-
-    Where the clocks go back it may end twice. Where they skip the end itself, one reading of it lies before the gap,
-    still in quiet, and the other after it.
-    """
-    for fold in (0, 1):
-        candidate = datetime.combine(day, quiet[1].replace(fold=fold), tzinfo=zone).astimezone(UTC)
-        if candidate > moment and not _inside(candidate.astimezone(zone).time(), quiet):
-            yield candidate

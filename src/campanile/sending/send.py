@@ -22,7 +22,8 @@ from campanile.errors import CampanileError
 from campanile.events import Message, MessageState, Outcome, PlannedMessage, Receipt
 from campanile.ledger import Ledger, Mode, Opened, PlanRecord, Tally
 from campanile.ledger.hand_overs import claim, exchange, release
-from campanile.sending.quiet import quiet_hours, quiet_until
+from campanile.sending.quiet import quiet_hours
+from campanile.spec.quiet import quiet_until
 
 Render = Callable[[PlannedMessage], Message]
 #: Told how many more messages reached a final state.

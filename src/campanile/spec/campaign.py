@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import time
+from datetime import datetime, time
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainValidator, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from campanile.clock import Duration
@@ -25,11 +25,34 @@ from campanile.spec.fields import (
     Spec,
     Text,
     Unreadable,
+    shown,
 )
 
 Objective = Literal["acquisition", "growth", "retention", "service"]
+Purpose = Literal["marketing", "service"]
 OfferKind = Literal[
     "coupon", "percent", "gift", "trial", "bundle", "points", "fee-waiver", "early-access", "content", "service"
+]
+
+
+def purpose_of(objective: object) -> Purpose:
+    """What a campaign's messages are for: only those of the objective service are no marketing.
+
+    >>> purpose_of("service"), purpose_of("retention")
+    ('service', 'marketing')
+    """
+    return "service" if objective == "service" else "marketing"
+
+
+def _priority(value: object) -> int:
+    """A whole number, zero or above."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise Unreadable(f"wants a whole number of 0 or more, got {shown(value)}", "write priority: 10")
+    return value
+
+
+Priority = Annotated[
+    int, PlainValidator(_priority), WithJsonSchema({"words": "whole number", "type": "integer", "minimum": 0})
 ]
 
 
@@ -79,6 +102,10 @@ class Timing(Spec):
     deadline: Length = Field(
         Duration(days=3), description="A message this much later than its moment expires instead of being sent."
     )
+
+    def expiry(self, due: datetime) -> datetime:
+        """From when on a message that was due at that moment is not sent any more."""
+        return self.deadline.after(due)
 
     @model_validator(mode="after")
     def _not_in_quiet_hours(self) -> Timing:
@@ -136,6 +163,9 @@ class CampaignSpec(Spec):
         default_factory=dict, description="What single arms get instead; one entry per arm of the experiment's split."
     )
     costs: Costs = Field(default_factory=Costs, description="What the campaign costs.")
+    priority: Priority = Field(
+        0, description="Which of two campaigns gets a customer on the same day: the one with the higher number."
+    )
     experiment: Text = Field("", description="`none` for a campaign that measures nothing; it then needs `why`.")
     why: Text = Field("", description="Why the campaign runs without an experiment.")
 
@@ -146,6 +176,11 @@ class CampaignSpec(Spec):
             cure = "remove the key: the experiment is the file of the same name in experiments/"
             raise Unreadable(f"experiment: {experiment} is not known, only none", cure)
         return experiment
+
+    @property
+    def purpose(self) -> Purpose:
+        """What its messages are for; the rules for marketing leave service alone."""
+        return purpose_of(self.objective)
 
     @property
     def measured(self) -> bool:

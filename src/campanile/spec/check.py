@@ -81,7 +81,8 @@ class _Files:
     @property
     def shop(self) -> ShopTables | None:
         mapped = keys(self.settings.data, "import")
-        return shop_tables({table: mapped_columns(self.settings.data, table) for table in mapped})
+        columns = {table: mapped_columns(self.settings.data, table) for table in mapped}
+        return shop_tables(columns, holds_out="holdout" in keys(self.settings.data, "policy"))
 
 
 def read_project(root: Path) -> Parts:

@@ -24,6 +24,7 @@ from campanile.spec.fields import (
     Text,
     Unreadable,
     Whole,
+    YesNo,
     Zone,
     amount,
     number,
@@ -31,6 +32,7 @@ from campanile.spec.fields import (
     whole,
 )
 from campanile.spec.mapping import TableMapping
+from campanile.spec.policy import Caps, CapScope, Holdout, MarketingShare, default_caps
 
 Cut = TypeVar("Cut", int, Decimal)
 
@@ -247,13 +249,6 @@ class RatesSettings(Spec):
     holds: Days = Field(7, description="For how long a rate holds when none follows: banks make none on holidays.")
 
 
-class Cap(Spec):
-    """How many marketing messages one customer may get."""
-
-    at_most: Whole = Field(description="Number of messages.")
-    within: Length = Field(description="In any stretch of this length.")
-
-
 class StageSettings(Spec):
     """Until how many days after the last order a customer is active, silent, sleeping, lapsed; then dead.
 
@@ -295,12 +290,20 @@ class RfmSettings(Spec):
 class Policy(Spec):
     """Rules for every campaign."""
 
-    caps: Mapping[Medium, Cap] = Field(
-        default_factory=lambda: {
-            "email": Cap(at_most=2, within=Duration(days=7)),
-            "sms": Cap(at_most=1, within=Duration(days=7)),
-        },
-        description="Most marketing messages per customer and medium; default: email 2 and sms 1 within 7d.",
+    caps: Mapping[CapScope, Caps] = Field(
+        default_factory=default_caps,
+        description="Most marketing messages per customer, by medium and over `all` of them; one cap or a list. "
+        "Default: email 2 within 7d, sms 1 within 7d and 3 within 30d, all 3 within 7d; what is written here replaces "
+        "all of it.",
+    )
+    marketing_share: MarketingShare | None = Field(
+        None, description="The 7:3 rule; without it nobody looks at the share of marketing."
+    )
+    holdout: Holdout | None = Field(None, description="Who gets no marketing at all; without it nobody is held out.")
+    one_per_day: YesNo = Field(
+        default=True,
+        description="Whether a customer is in one marketing campaign a day: the one with the higher `priority`, or the "
+        "one planned first.",
     )
     stages: StageSettings = Field(default_factory=StageSettings, description="Limits of the life-cycle stages.")
     rfm: RfmSettings = Field(default_factory=RfmSettings, description="How RFM scores are made.")
