@@ -24,6 +24,7 @@ from campanile.audience.reach import (
     UNSUBSCRIBED,
     address_of,
     cap_text,
+    no_record_suppressed,
     not_suppressed,
     not_unsubscribed,
     reach_of,
@@ -102,7 +103,8 @@ class Audience:
         """
         found = self.everyone.filter(self.everyone["customer_id"] == customer_id).to_pyarrow().to_pylist()
         if not found:
-            raise CampanileError(f'no customer "{customer_id}"', "give an id as the customer database has it")
+            cure = "give an id as the customer database has it; campanile people show tells who was merged"
+            raise CampanileError(f'no customer "{customer_id}"', cure)
         verdicts = self.judged.filter(self.judged["customer_id"] == customer_id).to_pyarrow().to_pylist()[0]
         lost, gone, words = found[0]["line"], False, []
         for line, text in self.lines.items():
@@ -194,7 +196,7 @@ def _medium_rules(medium: str, project: Project, aggregates: Aggregates) -> Iter
     yield _suppression(medium, aggregates)
     cap = project.settings.policy.caps.get(medium)
     if cap:
-        committed = aggregates.database.own(COMMITTED)
+        committed = aggregates.database.by_person(aggregates.database.own(COMMITTED))
         yield _Rule("cap", cap_text(medium, cap), under_cap(medium, cap, aggregates, committed))
 
 
@@ -202,6 +204,8 @@ def _suppression(medium: str, aggregates: Aggregates) -> _Rule:
     """The line that leaves out whoever must not be contacted: by the ledger, and by what the shop imported."""
     suppressed = aggregates.database.own(SUPPRESSED)
     keeps = not_suppressed(medium, suppressed, aggregates.frame)
+    if aggregates.database.merged:
+        keeps = every([keeps, no_record_suppressed(medium, aggregates)])
     unsubscribes = UNSUBSCRIBED in aggregates.database.tables()
     if unsubscribes:
         keeps = every([keeps, not_unsubscribed(medium, aggregates)])
