@@ -22,7 +22,16 @@ from campanile.spec.fields import Unreadable, name, shown
 from campanile.spec.grammar import Names, parse_target
 from campanile.spec.loader import FileReport, Path_, load_document
 from campanile.spec.named import KEYS, Named, read_named
-from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, check_imports, keys
+from campanile.spec.people import COMPUTED_HOUSEHOLDS
+from campanile.spec.references import (
+    SpecFile,
+    check_campaign,
+    check_channels,
+    check_experiment,
+    check_imports,
+    keys,
+    part,
+)
 from campanile.spec.sentences import report_errors
 from campanile.spec.settings import ProjectSettings
 from campanile.spec.shop_tables import ShopTables, shop_tables
@@ -80,7 +89,13 @@ class _Files:
     @property
     def shop(self) -> ShopTables | None:
         mapped = keys(self.settings.data, "import")
-        return shop_tables({table: keys(self.settings.data, "import", table, "columns") for table in mapped})
+        columns = {table: keys(self.settings.data, "import", table, "columns") for table in mapped}
+        if (
+            columns.get("customers")
+            and part(self.settings.data, "policy", "people", "household") in COMPUTED_HOUSEHOLDS
+        ):
+            columns["customers"] += ("household",)
+        return shop_tables(columns)
 
 
 def read_project(root: Path) -> Parts:

@@ -12,6 +12,8 @@ MatchRule = Literal["email", "phone", "name_and_address"]
 Veto = Literal["birth_date", "gender_and_name", "name"]
 LeadRule = Literal["latest_order", "most_complete", "oldest_registration"]
 Household = Literal["imported", "last_name_and_address", "address"]
+#: Settings with which every shop has the field `household`.
+COMPUTED_HOUSEHOLDS = ("last_name_and_address", "address")
 
 
 class PeopleSettings(Spec):

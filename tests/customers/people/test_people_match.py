@@ -203,3 +203,14 @@ def test_a_wrong_setting_is_a_sentence(tmp_path: Path, people: str, says: str) -
     problems = said(tmp_path)
     assert len(problems) == 1
     assert says in problems[0]
+
+
+@pytest.mark.parametrize(("people", "problems"), [("{}", 1), ("{household: address}", 0)])
+def test_a_target_may_ask_for_households_that_the_product_computes(tmp_path: Path, people: str, problems: int) -> None:
+    changed = FILES["campanile.yaml"].replace("economics:", f"policy: {{people: {people}}}\neconomics:")
+    columns = "customer_id: Id, email_consent: Consent, email: Mail"
+    changed += f"  customers: {{file: data/customers.csv, columns: {{{columns}}}}}\n"
+    campaign = FILES["campaigns/spring.yaml"].replace("target:", "target:\n  one_per: household")
+    write_files(tmp_path, {**FILES, "campanile.yaml": changed, "campaigns/spring.yaml": campaign})
+    found = [problem for problem in said(tmp_path) if "household" in problem]
+    assert len(found) == problems
