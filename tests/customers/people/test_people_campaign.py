@@ -91,15 +91,19 @@ def test_merge_then_split_gives_back_the_identical_selection(project: Project) -
         assert (ids(after), after.waterfall(), after.sql()) == (people, before.waterfall(), sql)
 
 
-def test_a_suppressed_address_or_a_cap_of_any_record_holds_for_the_person(project: Project) -> None:
+def test_a_refusal_of_any_record_holds_and_messages_to_all_are_counted(project: Project) -> None:
     with CustomerDatabase.open(project) as database:
         merge_people(database, RULES, NOW)
         sync_suppressions(database, [("email", "m1@x.example"), ("email", "m50@x.example")])
         sync_commitments(database, "email", ["C02", "C03", "C60"])
+        left = [{"customer_id": each, "at": datetime(2026, 1, 1), "channel": "email"} for each in ("C05", "C61")]
+        restock(database, RECORDS, unsubscribed=left)
         lost = {
             each["customer_id"]: each["line"] for each in chosen(project, database).excluded().to_pyarrow().to_pylist()
         }
-    assert lost == {"C00": "suppression", "C50": "suppression", "C02": "cap"}
+    assert lost == {
+        "C00": "suppression", "C50": "suppression", "C04": "suppression", "C61": "suppression", "C02": "cap",
+    }  # fmt: skip
 
 
 def test_a_merge_between_plan_and_readout(project: Project) -> None:

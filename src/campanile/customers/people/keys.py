@@ -13,13 +13,13 @@ from typing import cast
 import ibis
 import ibis.expr.types as ir
 
+from campanile.customers import engine
 from campanile.ledger.addresses import LETTERS, NOT_DIGITS, PREFIX, UNUSUAL
 
 #: Blocks whose letters have cases and whose signs people type: Latin, Greek, Cyrillic, punctuation, full width.
 _BLOCKS = ((0x21, 0x24F), (0x370, 0x52F), (0x1E00, 0x1EFF), (0x2000, 0x206F), (0x3000, 0x303F), (0xFF01, 0xFF65))
 #: A number of fewer digits is an extension, of more a mistake.
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 15
-_HEX_DIGITS = 16
 
 
 def _letters() -> tuple[str, str]:
@@ -108,11 +108,11 @@ def name_and_address_key(customers: ir.Table) -> ir.StringValue:
 
 
 def household_key(customers: ir.Table, by: str) -> ir.StringValue:
-    """A name of the household that says nothing of it: a part of the sha256 of what its members share; else NULL."""
+    """A name of the household that says nothing of it: sixty bits of a hash of what its members share; else NULL."""
     shared = address_key(customers)
     if by == "last_name_and_address":
         shared = cast(ir.StringValue, last_name_key(customers) + ibis.literal("|") + shared)
-    return cast(ir.StringValue, ibis.literal("h") + shared.hexdigest("sha256").left(_HEX_DIGITS))
+    return cast(ir.StringValue, ibis.literal("h") + engine.arm_number(shared, "household").cast("string"))
 
 
 def _text(customers: ir.Table, name: str) -> ir.StringValue:
