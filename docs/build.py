@@ -26,9 +26,17 @@ def commands_page() -> str:
     for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None
-        with click.Context(command, info_name=name, parent=context, terminal_width=100) as child:
-            parts.append(f"## campanile {name}\n\n```text\n{command.get_help(child)}\n```")
+        parts += _helps(command, f"campanile {name}", context)
     return "\n\n".join(parts) + "\n"
+
+
+def _helps(command: click.Command, name: str, parent: click.Context) -> list[str]:
+    """The help of a command, and of the commands below it."""
+    heading = "##" if parent.parent is None else "###"
+    with click.Context(command, info_name=name.rsplit(maxsplit=1)[-1], parent=parent, terminal_width=100) as context:
+        found = [f"{heading} {name}\n\n```text\n{command.get_help(context)}\n```"]
+        below = command.commands if isinstance(command, click.Group) else {}
+        return found + [text for key, each in below.items() for text in _helps(each, f"{name} {key}", context)]
 
 
 def python_page() -> str:

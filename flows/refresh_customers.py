@@ -10,6 +10,7 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from campanile import clock
 from campanile.customers.import_report import ImportReport
 from campanile.customers.importing import import_tables
+from campanile.customers.people.merging import merge_after_import
 from campanile.customers.profile import refresh_profile
 from campanile.customers.profile_report import ProfileReport
 from flows.frame import as_markdown, customers, project, without_personal_data
@@ -31,7 +32,9 @@ async def refresh_customers() -> dict[str, int]:
 @without_personal_data
 async def import_files() -> int:
     """How many rows were rejected. Counts per table become an artifact."""
-    report = await asyncio.to_thread(_import)
+    report, merged = await asyncio.to_thread(_import)
+    if merged:
+        get_run_logger().info("%d records were merged into persons", merged)
     get_run_logger().info("%s", report.text())
     rows = [
         {
@@ -67,10 +70,13 @@ async def profile() -> int:
     return report.customers
 
 
-def _import() -> ImportReport:
+def _import() -> tuple[ImportReport, int]:
+    """What was imported, and how many records were merged, where every import does so."""
     shop = project()
     with customers(shop) as database:
-        return import_tables(shop, database)
+        report = import_tables(shop, database)
+        people = merge_after_import(shop, database, clock.now())
+        return report, people.merged if people else 0
 
 
 def _profile() -> ProfileReport:

@@ -96,6 +96,9 @@ class World:
 class Tables:
     """A DuckDB in memory with the questions that a selection asks of the customer database."""
 
+    #: Nobody was merged here.
+    merged = False
+
     def __init__(self, world: World) -> None:
         self.ibis = ibis.duckdb.connect()
         self._events = world.events
@@ -117,6 +120,10 @@ class Tables:
     def own(self, name: str) -> ir.Table:
         """A table of the product's own."""
         return self.ibis.table(name)
+
+    def by_person(self, rows: ir.Table) -> ir.Table:
+        """The same rows."""
+        return rows
 
     def customers(self, as_of: datetime) -> ir.Table:
         """One row per customer."""

@@ -92,7 +92,7 @@ def _caps(policy: Policy, dispatch: Dispatch, aggregates: Aggregates) -> Iterato
     caps = list(scopes_of(policy, dispatch.medium))
     if not caps:
         return
-    committed = aggregates.database.own(COMMITTED)
+    committed = aggregates.database.by_person(aggregates.database.own(COMMITTED))
     counted = {_cap_line(scope, cap): _sent_around(committed, scope, cap, dispatch.due) for scope, cap in caps}
     waiting = aggregates.ask_beside(committed, **{line: which.sum() for line, which in counted.items()})
     for scope, cap in caps:

@@ -15,10 +15,13 @@ from campanile.audience.aggregates import Aggregates, Events
 from campanile.audience.compare import surely
 from campanile.audience.compile import Verdict, customer_column
 from campanile.audience.frame import Frame
+from campanile.customers.database import SUPPRESSED
+from campanile.customers.people.keys import contact_key
+from campanile.customers.people.tables import PEOPLE
 from campanile.customers.reach import MAILABLE, mailable
+from campanile.customers.tables import CUSTOMERS
 from campanile.customers.zones import shop_day
 from campanile.errors import CampanileError, did_you_mean
-from campanile.ledger.addresses import LETTERS, NOT_DIGITS, PREFIX, UNUSUAL
 from campanile.spec.conditions import EventUse, Lifetime
 from campanile.spec.vocabulary import FieldType
 
@@ -89,10 +92,7 @@ def _flag(joined: ir.Table, name: str, frame: Frame) -> ir.BooleanValue:
 def address_of(joined: ir.Table, medium: str, frame: Frame) -> ir.StringValue:
     """The contact point as the ledger compares it, however it was typed; empty when unknown."""
     column = cast(ir.StringValue, customer_column(joined, reach_of(medium).address, FieldType.TEXT, frame))
-    written = ibis.ifelse(column.re_search(UNUSUAL), column.translate(*LETTERS), column.lower())
-    if medium == "sms":
-        written = written.re_replace(NOT_DIGITS, "").re_replace(PREFIX, "")
-    return cast(ir.StringValue, written.fill_null(""))
+    return cast(ir.StringValue, contact_key(column, medium).fill_null(""))
 
 
 def suppression_text(medium: str, *, unsubscribes: bool) -> str:
@@ -110,6 +110,16 @@ def not_suppressed(medium: str, suppressed: ir.Table, frame: Frame) -> Verdict:
     """Whether nobody has suppressed a customer's address; `suppressed` holds addresses as the ledger compares them."""
     addresses = suppressed.filter(suppressed["channel"] == medium)["address"]
     return lambda joined: cast(ir.BooleanValue, ~address_of(joined, medium, frame).isin(addresses))
+
+
+def no_record_suppressed(medium: str, aggregates: Aggregates) -> Verdict:
+    """Whether nobody has suppressed the address of any record of a merged person: a refusal holds for the person."""
+    database = aggregates.database
+    records, suppressed = database.records(CUSTOMERS), database.own(SUPPRESSED)
+    addresses = suppressed.filter(suppressed["channel"] == medium)["address"]
+    refusing = records.filter(address_of(records, medium, aggregates.frame).isin(addresses))
+    people = database.own(PEOPLE).semi_join(refusing, "customer_id")
+    return lambda joined: cast(ir.BooleanValue, ~joined["customer_id"].isin(people["person_id"]))
 
 
 def not_unsubscribed(medium: str, aggregates: Aggregates) -> Verdict:

@@ -37,7 +37,7 @@ class Rivals:
     @classmethod
     def ask(cls, due: DueTimes, aggregates: Aggregates) -> Rivals | None:
         """The campaigns that the customer database knows to have customers on these days; None when there is none."""
-        table = aggregates.database.own(RIVALS)
+        table = aggregates.database.by_person(aggregates.database.own(RIVALS))
         known = table.select("place", "campaign", "comes_first").distinct().to_pyarrow().to_pylist()
         if not known:
             return None

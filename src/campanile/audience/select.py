@@ -25,6 +25,7 @@ from campanile.audience.policy import Dispatch, policy_rules, under_marketing_sh
 from campanile.audience.reach import (
     UNSUBSCRIBED,
     address_of,
+    no_record_suppressed,
     not_suppressed,
     not_unsubscribed,
     reach_of,
@@ -116,6 +117,8 @@ def _suppression(medium: str, aggregates: Aggregates) -> Rule:
     """The line that leaves out whoever must not be contacted: by the ledger, and by what the shop imported."""
     suppressed = aggregates.database.own(SUPPRESSED)
     keeps = not_suppressed(medium, suppressed, aggregates.frame)
+    if aggregates.database.merged:
+        keeps = every([keeps, no_record_suppressed(medium, aggregates)])
     unsubscribes = UNSUBSCRIBED in aggregates.database.tables()
     if unsubscribes:
         keeps = every([keeps, not_unsubscribed(medium, aggregates)])

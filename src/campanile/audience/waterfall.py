@@ -75,7 +75,8 @@ class Audience:
         """
         found = self.everyone.filter(self.everyone["customer_id"] == customer_id).to_pyarrow().to_pylist()
         if not found:
-            raise CampanileError(f'no customer "{customer_id}"', "give an id as the customer database has it")
+            cure = "give an id as the customer database has it; campanile people show tells who was merged"
+            raise CampanileError(f'no customer "{customer_id}"', cure)
         verdicts = self.judged.filter(self.judged["customer_id"] == customer_id).to_pyarrow().to_pylist()[0]
         lost, gone, words = found[0]["line"], False, []
         for line, text in self._told(found[0]).items():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from campanile import clock
 from campanile.cli.options import json_option, moment, open_project, print_json, progress, project_options
 from campanile.errors import UsageError, did_you_mean
 
@@ -29,16 +30,19 @@ def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_js
             raise UsageError(f'campanile.yaml maps no table "{table}"', did_you_mean(table, mapped))
     from campanile.customers.database import CustomerDatabase
     from campanile.customers.importing import import_folder, import_tables
+    from campanile.customers.people.merging import merge_after_import
 
     with CustomerDatabase.open(project) as database, progress("reading files", quiet=as_json) as tell:
         if folder:
             report = import_folder(project, database, folder, progress=tell)
         else:
             report = import_tables(project, database, only=tables, progress=tell)
+        people = merge_after_import(project, database, clock.now())
     if as_json:
-        print_json({"contract": 1, "tables": report.rows(), "rejected": report.rejected})
+        document = {"contract": 1, "tables": report.rows(), "rejected": report.rejected}
+        print_json(document | ({"people": people.to_json()} if people else {}))
     else:
-        click.echo(report.text())
+        click.echo("\n".join([report.text(), *([people.text()] if people else [])]))
 
 
 @click.command("profile")

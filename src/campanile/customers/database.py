@@ -16,6 +16,7 @@ from ibis.backends.duckdb import Backend
 from campanile import clock
 from campanile.customers import engine
 from campanile.customers.orders import before, unmatched_returns, valid_lines, valid_orders
+from campanile.customers.people.tables import PEOPLE, PEOPLE_TABLES
 from campanile.customers.tables import (
     ASSIGNED,
     BOUGHT,
@@ -69,6 +70,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
         "customer_id": "string", "day": "date", "campaign": "string", "place": "int64", "comes_first": "boolean",
     },
     LEDGER_READ: {"ledger": "string", "serial": "int64"},
+    **PEOPLE_TABLES,
 }  # fmt: skip
 _NO_RETURNS = {"customer_id": "string", "at": "timestamp(6)", "amount": "int64"}
 _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
@@ -89,6 +91,9 @@ class CustomerDatabase:
         self._shop: engine.Location = None
         self._own: tuple[str, str] = (backend.current_catalog, PRODUCT)
         self._cleanup = ExitStack()
+        #: What makes a household where the import names none.
+        self.household = "imported"
+        self._merged: bool | None = None
 
     @classmethod
     def open(cls, project: Project, *, read_only: bool = False) -> CustomerDatabase:
@@ -107,6 +112,8 @@ class CustomerDatabase:
             connection = engine.connect(path, read_only=read_only, memory=project.settings.database.memory)
             database = cls(connection, path, read_only=read_only, mapped=mapped)
             cleanup.callback(database.ibis.disconnect)
+            if project.settings.policy.people:
+                database.household = project.settings.policy.people.household
             if not read_only:
                 database._make_own_tables()
             database._cleanup = cleanup.pop_all()
@@ -133,8 +140,36 @@ class CustomerDatabase:
         """The names of the shop's tables that are there."""
         return frozenset(self.ibis.list_tables(database=self._shop)) & frozenset(table_names())
 
+    @property
+    def merged(self) -> bool:
+        """Whether any records were merged; without, persons are records and nothing is joined."""
+        if self._merged is None:
+            self._merged = bool(self.own(PEOPLE).limit(1).count().to_pyarrow().as_py())
+        return self._merged
+
+    def by_person(self, rows: ir.Table) -> ir.Table:
+        """The same rows, with customer_id the person's where their record was merged."""
+        if not self.merged:
+            return rows
+        from campanile.customers.people.view import by_person
+
+        return by_person(rows, self.own(PEOPLE))
+
     def table(self, name: str) -> ir.Table:
-        """All rows of a table of the shop.
+        """All rows of a table of the shop as persons have them: merged customers are one row, events bear its id.
+
+        Raises:
+            CampanileError: There is no such table; names the lines that would import it.
+        """
+        rows = self.records(name)
+        if name == CUSTOMERS and (self.merged or self.household != "imported"):
+            from campanile.customers.people.view import persons, with_household
+
+            return with_household(persons(rows, self.own(PEOPLE)) if self.merged else rows, self.household)
+        return rows if name == CUSTOMERS else self.by_person(rows)
+
+    def records(self, name: str) -> ir.Table:
+        """All rows of a table of the shop as they were imported, whoever was merged.
 
         Raises:
             CampanileError: There is no such table; names the lines that would import it.
@@ -204,7 +239,7 @@ class CustomerDatabase:
 
     def _with_own_history(self, kind: str) -> ir.Table:
         fields = {column: self._history_type(kind, column) for column in ("customer_id", "at", *columns_of(kind))}
-        parts = [self.own(_HISTORY[kind])]
+        parts = [self.by_person(self.own(_HISTORY[kind]))]
         if kind in self.tables():
             parts.append(self.table(kind))
             fields |= dict(parts[-1].schema().items())
@@ -239,14 +274,17 @@ class CustomerDatabase:
 
     def store_own(self, name: str, relation: ir.Table) -> ir.Table:
         """One of the product's own tables, now with these rows instead of what it held."""
+        self._merged = None
         return engine.store(self.ibis, name, relation, database=self._own)
 
     def append_own(self, name: str, relation: ir.Table) -> None:
         """Adds rows to one of the product's own tables, by column name."""
+        self._merged = None
         self.ibis.insert(name, relation, database=self._own)
 
     def delete_own(self, name: str, column: str, values: Sequence[str]) -> None:
         """Takes rows out of one of the product's own tables: those whose column holds one of the values."""
+        self._merged = None
         engine.delete(self.ibis, name, column, values, database=self._own)
 
     def _make_own_tables(self) -> None:

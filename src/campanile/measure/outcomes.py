@@ -23,6 +23,8 @@ from campanile.customers.database import CustomerDatabase
 from campanile.customers.orders import before, valid_orders
 from campanile.errors import CampanileError
 from campanile.events import MessageState
+from campanile.measure.persons import Merged, by_person
+from campanile.measure.persons import merged_units as count_merged
 from campanile.measure.types import Aggregate, ArmStatistics
 
 #: Column of the relation by metric. Money is in minor units.
@@ -233,16 +235,22 @@ def _whole(value: object) -> int | None:
 
 
 def _units(database: CustomerDatabase, wave: Wave) -> ir.Table:
-    """The assignment with the end of each customer's window."""
+    """The assignment, one row per person, with the end of each one's window."""
     if not wave.snapshot.is_file():
         raise CampanileError(f"the snapshot {wave.snapshot.name} is missing", "restore it from a copy")
     units = database.ibis.read_parquet(wave.snapshot)
     lengths = {"months": wave.window.months, "days": wave.window.days, "hours": wave.window.hours}
+    columns = ("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue")
+    units = by_person(database, units.select(*columns))
     ends = units["due_at"]
     for unit, length in lengths.items():
         ends = ends + ibis.interval(**{unit: length}) if length else ends
-    columns = ("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue")
     return units.mutate(ends_at=ends).select(*columns, "ends_at")
+
+
+def merged_units(database: CustomerDatabase, wave: Wave) -> Merged:
+    """What merges of records after the assignment did to it."""
+    return count_merged(database, database.ibis.read_parquet(wave.snapshot))
 
 
 @dataclass(frozen=True)
@@ -344,7 +352,7 @@ def _contacted_by_others(database: CustomerDatabase, wave: Wave, windows: _Windo
 
 
 def _messages(database: CustomerDatabase, wave: Wave) -> ir.Table:
-    messages = database.ibis.read_parquet(wave.messages)
+    messages = database.by_person(database.ibis.read_parquet(wave.messages).select("customer_id", "state"))
     return messages.group_by("customer_id").aggregate(
         planned=messages.count().cast("int64"),
         handed_over=messages["state"].isin(_HANDED_OVER).sum().cast("int64"),

@@ -26,6 +26,7 @@ from campanile.ledger.repair import public_reason
 from campanile.ledger.store import Ledger
 from campanile.measure import outcomes as measured
 from campanile.measure.outcomes import ArmOutcome, Span, Wave
+from campanile.measure.persons import Merged
 from campanile.privacy import redact
 from campanile.readout.deviations import deviations
 from campanile.readout.effects import Effects, in_order
@@ -108,7 +109,8 @@ class _Reading:
         arms = measured.arm_outcomes(measured.outcomes(database, wave, within))
         _check_arms(self.plan.campaign, self.terms, arms)
         delivery = _delivery(database, messages, self.terms)
-        record = self.record(database, intact=intact)
+        merged = measured.merged_units(database, wave)
+        record = self.record(database, intact=intact, merged=merged)
         inquiry = Inquiry(self.terms, setting, self.project.currency, arms, delivery, record)
         known = Readout(
             setting=setting,
@@ -196,7 +198,7 @@ class _Reading:
             raise CampanileError(f"{what} ({why})", cure) from None
         return digest == self.plan.snapshot_sha256
 
-    def record(self, database: CustomerDatabase, *, intact: bool) -> Record:
+    def record(self, database: CustomerDatabase, *, intact: bool, merged: Merged) -> Record:
         """What the stores say of the wave's making."""
         newest, a_day = measured.newest_order(database, self.now)
         return Record(
@@ -205,6 +207,7 @@ class _Reading:
             self.ledger.first_hand_over(self.plan.plan_id),
             newest,
             a_day,
+            merged,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from campanile.design.power import smallest_detectable
@@ -12,6 +12,7 @@ from campanile.events import CONTROL, MessageState
 from campanile.measure.compare import compare
 from campanile.measure.counts import Count, count_of
 from campanile.measure.outcomes import ArmOutcome
+from campanile.measure.persons import Merged
 from campanile.measure.rates import wilson
 from campanile.measure.ratio_mismatch import UNLIKE_ABOVE, SampleRatio, srm, standardised_difference
 from campanile.money import Currency
@@ -29,6 +30,8 @@ _FAR = 0.2
 _NEARLY_ALL = 0.95
 #: Marketing of others beyond this share of control is noted.
 _CROWDED = 0.10
+#: Persons left out because their records were in two arms: beyond this share of the assigned the rest is no sample.
+_LEFT_OUT = 0.01
 #: What is compared between arms before the campaign.
 _BEFORE = ("pre_orders", "pre_revenue")
 _UNFINISHED = (MessageState.DUE, MessageState.HELD, MessageState.CLAIMED)
@@ -44,6 +47,7 @@ class Record:
         first_hand_over: When the first message was handed over.
         newest_order: Moment of the newest order known.
         orders_a_day: Orders a day in the week up to it.
+        merged: What merges of records after the assignment did to it.
     """
 
     snapshot_intact: bool
@@ -51,6 +55,7 @@ class Record:
     first_hand_over: datetime | None
     newest_order: datetime | None
     orders_a_day: float
+    merged: Merged = field(default_factory=Merged)
 
 
 @dataclass(frozen=True)
@@ -80,12 +85,14 @@ def examine(inquiry: Inquiry) -> Trust:
         _power(inquiry),
         _baseline(inquiry),
         _contamination(inquiry),
+        _persons(inquiry),
     )
     return Trust(ratio, checks)
 
 
 def _sizes(inquiry: Inquiry) -> tuple[SampleRatio | None, Check]:
-    counts = {arm: outcome.statistics.n for arm, outcome in inquiry.arms.items()}
+    analysed = {arm: outcome.statistics.n for arm, outcome in inquiry.arms.items()}
+    counts = inquiry.record.merged.assigned or analysed
     shares = inquiry.terms.experiment.split
     try:
         ratio = srm(counts, shares)
@@ -236,3 +243,16 @@ def _contamination(inquiry: Inquiry) -> Check:
     }
     told = ", ".join(f"{arm} {PERCENT.text(share)}" for arm, share in shares.items())
     return Check("contamination", shares[CONTROL] <= _CROWDED, f"Contacted by other campaigns in the window: {told}.")
+
+
+def _persons(inquiry: Inquiry) -> Check:
+    """Whether those assigned are still that many persons; who was in two arms belongs to neither."""
+    merged = inquiry.record.merged
+    if not merged.persons:
+        return Check("one_person", passed=True, detail="Nobody was assigned under two records.")
+    told = f"{merged.persons:,} people were merged after assignment"
+    if not merged.left_out:
+        return Check("one_person", passed=True, detail=f"{told}; each was in one arm.")
+    told += f"; {merged.left_out:,} had different arms and are left out."
+    few = merged.left_out <= _LEFT_OUT * sum(merged.assigned.values())
+    return Check("one_person", passed=few, detail=told, consequence="noted" if few else "no roll-out")

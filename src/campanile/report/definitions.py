@@ -170,6 +170,12 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Customers who got marketing of other campaigns inside the window. Both arms are contacted alike, so the "
         "comparison holds; a large share says what the effect came on top of.",
     ),
+    "one_person": (
+        "One person, one arm",
+        "Customers whose records turned out to be one person after they were assigned. In one arm they count once, "
+        "from the earlier message on. In two arms they are left out of every figure; arm sizes are judged before. When "
+        "more than 1% are left out, the rest is no fair sample any more, and the campaign is not rolled out on it.",
+    ),
     # Guards
     "return_rate": (
         "Return rate",

@@ -23,7 +23,8 @@ from campanile.spec.grammar import Names, parse_target
 from campanile.spec.import_references import check_imports, mapped_columns
 from campanile.spec.loader import FileReport, Path_, load_document
 from campanile.spec.named import KEYS, Named, read_named
-from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, keys
+from campanile.spec.people import COMPUTED_HOUSEHOLDS
+from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, keys, part
 from campanile.spec.sentences import report_errors
 from campanile.spec.settings import ProjectSettings
 from campanile.spec.shop_tables import ShopTables, shop_tables
@@ -82,6 +83,9 @@ class _Files:
     def shop(self) -> ShopTables | None:
         mapped = keys(self.settings.data, "import")
         columns = {table: mapped_columns(self.settings.data, table) for table in mapped}
+        households = part(self.settings.data, "policy", "people", "household") in COMPUTED_HOUSEHOLDS
+        if columns.get("customers") and households:
+            columns["customers"] = (*columns["customers"], "household")
         return shop_tables(columns, holds_out="holdout" in keys(self.settings.data, "policy"))
 
 

@@ -32,6 +32,7 @@ from campanile.spec.fields import (
     whole,
 )
 from campanile.spec.mapping import TableMapping
+from campanile.spec.people import PeopleSettings
 from campanile.spec.policy import Caps, CapScope, Holdout, MarketingShare, default_caps
 
 Cut = TypeVar("Cut", int, Decimal)
@@ -307,6 +308,7 @@ class Policy(Spec):
     )
     stages: StageSettings = Field(default_factory=StageSettings, description="Limits of the life-cycle stages.")
     rfm: RfmSettings = Field(default_factory=RfmSettings, description="How RFM scores are made.")
+    people: PeopleSettings | None = Field(None, description="Which customer records are one person.")
 
 
 class Economics(Spec):
