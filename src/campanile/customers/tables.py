@@ -19,7 +19,7 @@ CONTACTED = "contacted"
 ASSIGNED = "assigned"
 
 #: Columns whose values never leave the two stores of personal data, not even into the file of rejects.
-CONTACT_COLUMNS = frozenset({"name", "email", "phone"})
+CONTACT_COLUMNS = frozenset({"name", "email", "phone", "address"})
 
 
 def columns_of(table: str) -> Mapping[str, FieldType]:

@@ -25,7 +25,7 @@ TEMPLATE_SUFFIXES: Mapping[str, tuple[str, ...]] = {
 OWN_COLUMNS: Mapping[str, Mapping[str, FieldType]] = {"order": {"state": FieldType.TEXT}}
 
 #: Customer fields that an assignment never holds.
-CONTACT_FIELDS = frozenset({"name", "email", "phone"})
+CONTACT_FIELDS = frozenset({"name", "email", "phone", "address"})
 
 
 #: The cure for a field that nothing is like.
