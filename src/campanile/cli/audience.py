@@ -57,11 +57,12 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
 
     with CustomerDatabase.open(project) as database:
         _refresh(project, database, at)
+        warnings = _warnings(project, database, at)
         if many is not None:
             _many(project, database, at, many, ids, engine=engine, as_json=as_json)
             return
         found = _select(project, database, at, str(file))
-        answer = _answer(found, at, engine, with_sql=with_sql, customer=customer)
+        answer = _answer(found, at, engine, with_sql=with_sql, customer=customer) | {"warnings": warnings}
         if ids:
             _write_ids(database, found, ids)
     if as_json:
@@ -80,6 +81,16 @@ def _refresh(project: Project, database: CustomerDatabase, as_of: datetime) -> N
         with Ledger.open(project.ledger_path) as ledger:
             sync_past(project, database, ledger)
     ensure_profile(project, database, as_of)
+
+
+def _warnings(project: Project, database: CustomerDatabase, as_of: datetime) -> list[str]:
+    """The limits of the audit that are broken, which would stop a plan; said on standard error as well."""
+    from campanile.plan.sound import limits_broken
+
+    found = [each.sentence for each in limits_broken(project, database, as_of)]
+    for sentence in found:
+        click.echo(f"warning: {sentence}", err=True)
+    return found
 
 
 def _select(project: Project, database: CustomerDatabase, as_of: datetime, file: str) -> Audience:

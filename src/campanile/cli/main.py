@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("specs", "Check every campaign, experiment and template; print all problems."),
     "schema": ("specs", "Print or write the JSON Schemas that editors complete from."),
     "import": ("shop", "Import the shop's files into the customer database."),
+    "audit": ("audit", "Say how good the customer database is, and what to do about it."),
     "profile": ("shop", "Refresh RFM, life-cycle stage and reachability."),
     "audience": ("audience", "Show whom a target means, and line by line why."),
     "plan": ("campaigns", "Select, split and freeze a campaign; explain it before anything is sent."),

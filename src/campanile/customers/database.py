@@ -45,6 +45,7 @@ ASSIGNMENTS = "assignments"
 SUPPRESSED = "suppressed"
 COMMITTED = "committed"
 LEDGER_READ = "ledger_read"
+AUDITED = "audited"
 
 _OWN: Mapping[str, Mapping[str, str]] = {
     PROFILE_STATE: {"as_of": "timestamp", "settings": "string"},
@@ -60,6 +61,10 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     SUPPRESSED: {"channel": "string", "address": "string"},
     COMMITTED: {"customer_id": "string", "channel": "string"},
     LEDGER_READ: {"ledger": "string", "serial": "int64"},
+    AUDITED: {
+        "as_of": "timestamp", "serial": "int64", "settings": "string", "complete": "boolean", "covered": "string",
+        "findings": "string",
+    },
 }  # fmt: skip
 _NO_RETURNS = {"customer_id": "string", "at": "timestamp(6)", "amount": "int64"}
 _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}

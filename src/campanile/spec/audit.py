@@ -91,7 +91,9 @@ _LIMIT_SCHEMA = WithJsonSchema(
 _FRESH_SCHEMA = WithJsonSchema(
     {"words": "length of time, or one for each table", "type": ["string", "object"], "examples": ["2d"]}
 )
-LimitText = Annotated[Limit | None, PlainValidator(lambda value: None if value is None else limit(value)), _LIMIT_SCHEMA]
+LimitText = Annotated[
+    Limit | None, PlainValidator(lambda value: None if value is None else limit(value)), _LIMIT_SCHEMA
+]
 Freshness = Annotated[Mapping[str, Duration], PlainValidator(freshness), _FRESH_SCHEMA]
 
 #: What the page calls many where the shop says nothing. None of it stops a campaign.
@@ -157,9 +159,7 @@ class AuditSettings(Spec):
     rare_characters: LimitText = _limit(
         "Customers with rare characters, on which printers and SMS gateways fail.", "rare_characters"
     )
-    incomplete_address: LimitText = _limit(
-        "Addresses without a house number, city or postcode.", "incomplete_address"
-    )
+    incomplete_address: LimitText = _limit("Addresses without a house number, city or postcode.", "incomplete_address")
     impossible_dates: LimitText = _limit("Dates that cannot be.", "impossible_dates")
     impossible_amounts: LimitText = _limit(
         "Amounts below zero, or above a thousand times the median.", "impossible_amounts"

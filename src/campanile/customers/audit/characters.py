@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 
 import ibis.expr.types as ir
 
-from campanile.customers import engine
 from campanile.customers.audit.findings import Character, CharacterKind, Finding
 from campanile.customers.audit.tally import Count, missing, streamed
 
 if TYPE_CHECKING:
     from campanile.customers.database import CustomerDatabase
 
+#: Columns with checks of their own.
+_JUDGED = ("customer_id", "email", "phone")
 #: Characters listed at most, those of most customers first.
 _LISTED = 50
 #: ASCII, and the unified ideographs that have had a two-byte place since 1995.
@@ -32,7 +33,7 @@ _KNOWN_MOJIBAKE = re.compile("锟斤拷|烫烫|屯屯|ï»¿|â€")
 _IDEOGRAPH = re.compile("[\u4e00-\u9fa5]")
 _CHECKS: dict[str, str] = {
     "unprintable": "have a character that cannot be printed in their {}",
-    "mojibake": "have a {} that was read in the wrong encoding",
+    "mojibake": "have text in their {} that was read in the wrong encoding",
     "rare_characters": "have a rare character in their {}",
 }
 
@@ -55,7 +56,7 @@ def look_at_texts(database: CustomerDatabase, customers: ir.Table) -> Texts:
     """Every column of text that people wrote, column by column."""
     texts = Texts()
     for column in customers.columns:
-        if column != "customer_id" and isinstance(customers[column], ir.StringValue):
+        if column not in _JUDGED and isinstance(customers[column], ir.StringValue):
             texts.findings += _look_at(database, customers, column, texts.seen)
     return texts
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _PLAIN_LOCAL = re.compile(r"[A-Za-z0-9_]+(?:[.+_-][A-Za-z0-9_]+)*")
 _LONGEST_LOCAL, _LONGEST = 64, 254
 _PLAIN_NUMBER = re.compile(r"\+?[0-9]{4,15}")
+#: A pattern that fits nothing.
+_NOTHING = r"(?!)"
 _FILLING = r"[\s().\-/]"
 
 
@@ -47,7 +49,7 @@ def look_at_mail(database: CustomerDatabase, customers: ir.Table) -> Iterator[Fi
         if rows > 1:
             shared.add(rows - 1, first, last)
     shared.of = invalid.of
-    yield invalid.finding("invalid_email", "email", "have a mail address that is not written as one")
+    yield invalid.finding("invalid_email", "email", "are not written as one")
     yield shared.finding("duplicate_email", "email", "have the mail address of another one")
 
 
@@ -115,7 +117,7 @@ def look_at_phones(database: CustomerDatabase, customers: ir.Table, region: str)
     same = surplus(known, {"value": known["phone"].re_replace("[^0-9]", "").re_replace("^00", "")})
     size = invalid.of + unjudged
     findings = (
-        invalid.finding("invalid_phone", "phone", "have a telephone number that exists nowhere"),
+        invalid.finding("invalid_phone", "phone", "exist nowhere"),
         Finding(
             "duplicate_phone", CUSTOMERS, "phone", same.count, size, "have the telephone number of another one",
             same.examples,
@@ -177,11 +179,11 @@ def _mobile_of(region: str) -> Callable[[str], bool]:
     import phonenumbers
 
     metadata = phonenumbers.PhoneMetadata.metadata_for_region(region, None)
-    if metadata is None or not metadata.mobile.national_number_pattern:
+    if metadata is None or metadata.general_desc is None or metadata.mobile is None:
         return lambda _digits: False
-    general = re.compile(metadata.general_desc.national_number_pattern)
-    mobile = re.compile(metadata.mobile.national_number_pattern)
-    prefix = re.compile(metadata.national_prefix_for_parsing or r"(?!)")
+    general = re.compile(metadata.general_desc.national_number_pattern or _NOTHING)
+    mobile = re.compile(metadata.mobile.national_number_pattern or _NOTHING)
+    prefix = re.compile(metadata.national_prefix_for_parsing or _NOTHING)
     lengths = frozenset(metadata.mobile.possible_length)
 
     def matches(digits: str) -> bool:

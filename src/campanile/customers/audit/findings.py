@@ -117,6 +117,7 @@ class Audit:
         serial: The number of imports that had happened.
         reachable: Customers with an address and consent, by medium.
         unjudged_phones: Telephone numbers without a country code, of a country that nobody says.
+        complete: Whether no event lies at or after the moment, so that a later audit of the same data says the same.
     """
 
     as_of: datetime
@@ -130,3 +131,4 @@ class Audit:
     characters: tuple[Character, ...]
     refusals: tuple[Refusals, ...]
     unjudged_phones: int = 0
+    complete: bool = True

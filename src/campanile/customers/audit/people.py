@@ -49,9 +49,7 @@ class _Check:
     of: ir.BooleanValue | None = None
 
 
-def look_at_people(
-    customers: ir.Table, *, as_of: date, imported: date, needs: Mapping[str, tuple[str, ...]]
-) -> People:
+def look_at_people(customers: ir.Table, *, as_of: date, imported: date, needs: Mapping[str, tuple[str, ...]]) -> People:
     """What one scan of the customers says.
 
     Args:
@@ -138,9 +136,7 @@ def _date_checks(customers: ir.Table, as_of: date, imported: date) -> Iterator[_
                 yield from _birth_checks(customers, day, as_of, future)
 
 
-def _birth_checks(
-    customers: ir.Table, born: ir.DateValue, as_of: date, future: ir.BooleanValue
-) -> Iterator[_Check]:
+def _birth_checks(customers: ir.Table, born: ir.DateValue, as_of: date, future: ir.BooleanValue) -> Iterator[_Check]:
     early, old = born < ibis.date(_FIRST_BIRTH), born <= ibis.date(_years_before(as_of))
     reasons = {"were born before 1900": early, "are older than 110 years": old & ~early}
     if "registered_at" in customers.columns and _is_day(customers["registered_at"]):
@@ -160,11 +156,9 @@ def _address_checks(customers: ir.Table) -> Iterator[_Check]:
         return
     address = customers["address"]
     known = ~missing(address)
-    reasons = {"have an address without a house number": ~address.re_search(_HOUSE_NUMBER)}
+    reasons = {"have no house number": ~address.re_search(_HOUSE_NUMBER)}
     reasons |= {
-        f"have an address without a {field}": missing(customers[field])
-        for field in ("city", "postcode")
-        if field in customers.columns
+        f"have no {field}": missing(customers[field]) for field in ("city", "postcode") if field in customers.columns
     }
     before: ir.BooleanValue = engine.FALSE
     for words, fails in reasons.items():

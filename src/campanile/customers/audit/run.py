@@ -21,7 +21,7 @@ from campanile.customers.audit.events import (
     look_at_links,
     look_at_repeats,
 )
-from campanile.customers.audit.findings import Age, Audit, Finding, Refusals, Value
+from campanile.customers.audit.findings import Age, Audit, Finding, Value
 from campanile.customers.audit.imports import LastImport, last_imports, refusals_of, serial_of
 from campanile.customers.audit.people import copies, look_at_people
 from campanile.customers.database import CustomerDatabase
@@ -134,6 +134,7 @@ class _Work:
             characters=texts.characters,
             refusals=refusals,
             unjudged_phones=phones.unjudged,
+            complete=not any(table.unseen for table in tables),
         )
 
     def wants(self, checks: frozenset[str]) -> bool:

@@ -88,7 +88,6 @@ def surplus(rows: ir.Table, key: Mapping[str, ir.Value], *, example: str | None 
     return Tally(int(found["count"] or 0), ends(found.get("first"), found.get("last")))
 
 
-
 @dataclass
 class Count:
     """Rows that fail a check, added up while values are streamed."""
