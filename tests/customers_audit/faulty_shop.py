@@ -40,6 +40,7 @@ channel: {use: email, message: hello}
 experiment: none
 why: An example.
 """
+_HELLO = "Hello {{ city or 'you' }} {{ unsubscribe_link }}"
 
 _PEOPLE: Mapping[str, tuple[dict[str, str], Fault | None]] = {
     "no-mail": ({"email": ""}, ("required_fields", "customers", "email", "have no email")),
@@ -107,8 +108,9 @@ _REJECTED: Fault = ("rejected_rows", "order", "", "were refused by the last impo
 def expected() -> dict[Fault, int]:
     """How often each fault must be counted; nothing else may be."""
     faults = [fault for _, fault in (*_PEOPLE.values(), *_ORDERS.values()) if fault]
-    for needed in ("email", "email_consent"):
+    for needed in ("email", "email_consent", "city"):
         faults += [("required_fields", "customers", needed, f"have no {needed}")] * 2  # the twins
+    faults.append(("required_fields", "customers", "city", "have no city"))
     faults += [
         ("duplicate_rows", "customers", "", "are equal to another one in everything but the id"),
         ("duplicate_rows", "bought", "", "are equal to another one in everything"),
@@ -172,8 +174,8 @@ def write_faulty_shop(root: Path, audit: str = "{}") -> Project:
     (root / "templates").mkdir(exist_ok=True)
     (root / "campanile.yaml").write_text(SETTINGS.format(audit=audit), encoding="utf-8")
     (root / "campaigns" / "hello.yaml").write_text(CAMPAIGN, encoding="utf-8")
-    for suffix in ("subject.j2", "html.j2", "txt.j2"):
-        (root / "templates" / f"hello.{suffix}").write_text("Hello {{ unsubscribe_url }}", encoding="utf-8")
+    for suffix, text in (("subject", "Hello"), ("html", _HELLO), ("txt", _HELLO)):
+        (root / "templates" / f"hello.{suffix}.j2").write_text(text, encoding="utf-8")
     customers = [{"customer_id": name, **person} for name, person in people().items()]
     for file, rows in {
         "people": customers, "orders": list(_orders()), "lines": list(_lines()), "returns": list(_returns())

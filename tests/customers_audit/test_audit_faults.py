@@ -67,7 +67,8 @@ def test_characters_are_listed_and_names_are_not(faulty: tuple[Project, Customer
 def test_completeness_says_who_needs_a_field(faulty: tuple[Project, CustomerDatabase, Audit]) -> None:
     columns = {each.column: each for each in faulty[2].completeness if each.table == "customers"}
     assert columns["email"].known == len(people()) - 3 and columns["email"].needed_by == ("messages by email",)
-    assert columns["city"].known == len(people()) - 3 and columns["city"].needed_by == ()
+    assert columns["city"].known == len(people()) - 3 and columns["city"].needed_by == ("templates/hello",)
+    assert columns["name"].needed_by == ()
 
 
 def test_nothing_that_is_written_holds_contact_data(
@@ -107,4 +108,6 @@ def test_a_shop_of_customers_only_is_audited(tmp_path: Path) -> None:
     with imported(project) as database:
         found = whole_audit(project, database, NOW)
     assert found.customers == 2 and found.value.orders == 0
-    assert [(each.field, each.count) for each in found.findings if each.count] == [("email", 2), ("email_consent", 2)]
+    assert [(each.field, each.count) for each in found.findings if each.count] == [
+        ("email", 2), ("email_consent", 2), ("city", 2)
+    ]  # fmt: skip

@@ -21,7 +21,7 @@ SHOWN = {
     for name, text in re.findall(r"^## (?:campanile )?([\w ]+)\n.*?```json\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
 }
 #: Keys whose own keys are words of the shop: arms, reasons, stages.
-FREE = {"rejected", "excluded", "arms", "stages", "segments"}
+FREE = {"rejected", "excluded", "arms", "stages", "segments", "reasons", "reachable"}
 
 WORDS = {
     "audience": [str(ROOT / "campaigns" / "winback.yaml"), "--as-of", "2026-03-01T09:00"],
@@ -32,6 +32,7 @@ WORDS = {
     "resolve": ["winback", "--as", "rejected", "--who", "li", "--why", "seen"],
     "readout": ["winback", "--now", "2026-04-10"],
     "profile": ["--as-of", "2026-03-01T09:00"],
+    "audit": ["--as-of", "2026-03-01T09:00"],
 }
 
 
@@ -88,7 +89,7 @@ def test_the_way_of_the_readme_runs_on_the_stores_of_a_rehearsal(tmp_path: Path)
     assert differing(SHOWN["rehearse"], json.loads(done.stdout)) == set()
     way = (ROOT / "README.md").read_text(encoding="utf-8").split("## The way of a campaign")[1]
     lines = re.findall(r"^campanile ([^#\n]+)", way, re.MULTILINE)
-    assert len(lines) == 8
+    assert len(lines) == 9
     for line in lines:
         command = line.replace("runs/rehearsal", f"{tmp_path}/rehearsal").split()
         done = CliRunner().invoke(cli, [*command, *here], catch_exceptions=False)
