@@ -207,9 +207,9 @@ def _needed(audit: Audit) -> tuple[Table, ...]:
     needed = [each for each in audit.completeness if each.needed_by]
     if not needed:
         return ()
-    rows = tuple((Label(each.column), (*_filled(each), ", ".join(each.needed_by))) for each in needed)
-    columns = tuple(Label(text) for text in ("Field", "Known", "Share", "Read by"))
-    return (Table(Label("Fields that somebody reads"), columns, rows),)
+    rows = tuple((Label(each.column), (", ".join(each.needed_by), *_filled(each))) for each in needed)
+    columns = tuple(Label(text) for text in ("Field", "Read by", "Known", "Share"))
+    return (Table(Label("Fields that somebody reads"), columns, rows, words=2),)
 
 
 def _filled(each: Completeness) -> tuple[str, str]:
