@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from campanile.audience.reach import MEDIA
 from campanile.customers.database import PROFILE, CustomerDatabase
+from campanile.customers.tables import CUSTOMERS
 from campanile.errors import CampanileError
 from campanile.messages.mime import Sender
 from campanile.messages.templates import load_each
@@ -19,16 +20,16 @@ from campanile.spec.vocabulary import load_vocabulary
 def fields_needed(project: Project, database: CustomerDatabase) -> Mapping[str, tuple[str, ...]]:
     """Customer fields that the shop must import, each with who reads it, in the order of fields.
 
-    What the product computes itself is left out, unless the shop imports it.
+    What the product computes itself is left out, unless the shop imports it. Before there is a profile nobody knows
+    what else it computes, so that fields without a column are left out too.
     """
-    computed = (
-        {*COMPUTED, *COMPUTED_FROM, *database.own(PROFILE).columns} if database.profile_as_of() else set(COMPUTED)
-    )
     known = load_vocabulary().fields
+    columns = set(database.table(CUSTOMERS).columns)
+    computed = {*COMPUTED, *COMPUTED_FROM, *database.own(PROFILE).columns} if database.profile_as_of() else set(known)
     found: dict[str, dict[str, None]] = {}
     for name, spec in project.campaigns.items():
         for field, reader in _of_campaign(project, name, spec):
-            if field in known and field not in computed:
+            if field in columns or (field in known and field not in computed):
                 found.setdefault(field, {})[reader] = None
     return {field: tuple(found[field]) for field in known if field in found}
 
