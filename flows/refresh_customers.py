@@ -1,4 +1,4 @@
-"""Imports the shop's files and refreshes the profile: daily, before campaigns select."""
+"""Imports the shop's files, audits them and refreshes the profile: daily, before campaigns select."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from campanile.customers.importing import import_tables
 from campanile.customers.people.merging import merge_after_import
 from campanile.customers.profile import refresh_profile
 from campanile.customers.profile_report import ProfileReport
+from campanile.plan.sound import whole_audit
+from campanile.report.audit import Judgement, judge
+from campanile.report.audit_answers import audit_text, write_audit
 from flows.frame import as_markdown, customers, project, without_personal_data
 
 
 @flow(
     name="refresh-customers",
     flow_run_name="refresh-customers",
-    description="Import the shop's files and refresh the profile (stages, RFM). Daily, before campaigns select.",
+    description="Import the shop's files, audit them and refresh the profile (stages, RFM). Daily, before campaigns "
+    "select.",
     persist_result=False,
 )
 @without_personal_data
 async def refresh_customers() -> dict[str, int]:
-    """Counts: rejected rows and profiled customers."""
-    return {"rejected": await import_files(), "customers": await profile()}
+    """Counts: rejected rows, broken limits of the audit, and profiled customers."""
+    return {"rejected": await import_files(), "broken": await audit(), "customers": await profile()}
 
 
 @task(name="import", task_run_name="import", persist_result=False)
@@ -56,6 +60,18 @@ async def import_files() -> int:
     return sum(sum(table.rejected.values()) for table in report.tables)
 
 
+@task(name="audit", task_run_name="audit", persist_result=False)
+@without_personal_data
+async def audit() -> int:
+    """How many limits of the audit are broken, each of which stops plans. The figures become an artifact."""
+    judgement = await asyncio.to_thread(_audit)
+    get_run_logger().info("%s", audit_text(judgement))
+    await acreate_markdown_artifact(
+        key="audit", markdown=as_markdown(audit_text(judgement)), description="How good the customer database is"
+    )
+    return len(judgement.broken)
+
+
 @task(name="profile", task_run_name="profile", persist_result=False)
 @without_personal_data
 async def profile() -> int:
@@ -77,6 +93,14 @@ def _import() -> tuple[ImportReport, int]:
         report = import_tables(shop, database)
         people = merge_after_import(shop, database, clock.now())
         return report, people.merged if people else 0
+
+
+def _audit() -> Judgement:
+    shop = project()
+    with customers(shop) as database:
+        judgement = judge(shop, whole_audit(shop, database, clock.now()))
+    write_audit(judgement, shop.audits_dir)
+    return judgement
 
 
 def _profile() -> ProfileReport:

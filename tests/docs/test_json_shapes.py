@@ -23,7 +23,7 @@ SHOWN = {
 #: Keys whose own keys are words of the shop: arms, reasons, stages.
 FREE = {
     "rejected", "watermarks", "excluded", "arms", "stages", "segments", "lost_to", "shared_with", "pairs", "shared",
-    "vetoed", "sizes", "held",
+    "vetoed", "sizes", "held", "reasons", "reachable",
 }  # fmt: skip
 
 WORDS = {
@@ -36,6 +36,7 @@ WORDS = {
     "readout": ["winback", "--now", "2026-04-10"],
     "profile": ["--as-of", "2026-03-01T09:00"],
     "people": ["match"],
+    "audit": ["--as-of", "2026-03-01T09:00"],
 }
 
 
@@ -92,7 +93,7 @@ def test_the_way_of_the_readme_runs_on_the_stores_of_a_rehearsal(tmp_path: Path)
     assert differing(SHOWN["rehearse"], json.loads(done.stdout)) == set()
     way = (ROOT / "README.md").read_text(encoding="utf-8").split("## The way of a campaign")[1]
     lines = re.findall(r"^campanile ([^#\n]+)", way, re.MULTILINE)
-    assert len(lines) == 8
+    assert len(lines) == 9
     for line in lines:
         command = line.replace("runs/rehearsal", f"{tmp_path}/rehearsal").split()
         done = CliRunner().invoke(cli, [*command, *here], catch_exceptions=False)

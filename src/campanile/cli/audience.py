@@ -60,13 +60,13 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
     project = open_project(root, home)
     at = moment(as_of, project)
     engine = engine or project.settings.database.engine
-    with _database(project, at, engine) as database:
+    with _database(project, at, engine) as (database, warnings):
         if many is not None:
             _many(project, database, at, many, ids, engine=engine, as_json=as_json)
             return
         found = _select(project, database, at, str(file))
         share = project.settings.policy.marketing_share
-        answer = _answer(found, at, engine, share=share, with_sql=with_sql, customer=customer)
+        answer = _answer(found, at, engine, share=share, with_sql=with_sql, customer=customer) | {"warnings": warnings}
         if ids:
             _write_ids(database, found, ids)
     if as_json:
@@ -76,8 +76,8 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
 
 
 @contextmanager
-def _database(project: Project, as_of: datetime, engine: str) -> Iterator[CustomerDatabase]:
-    """The customers on that engine with the profile of that moment, and what the ledger knows of past campaigns."""
+def _database(project: Project, as_of: datetime, engine: str) -> Iterator[tuple[CustomerDatabase, list[str]]]:
+    """The customers on that engine with the profile of that moment and the ledger's past; limits that are broken."""
     from campanile.customers.database import CustomerDatabase
     from campanile.customers.profile import ensure_profile
     from campanile.customers.published import on_engine
@@ -86,7 +86,7 @@ def _database(project: Project, as_of: datetime, engine: str) -> Iterator[Custom
         _remember(project, landing)
         with on_engine(project, landing, engine) as database:
             ensure_profile(project, database, as_of)
-            yield database
+            yield database, _warnings(project, landing, as_of)
 
 
 def _remember(project: Project, database: CustomerDatabase) -> None:
@@ -97,6 +97,16 @@ def _remember(project: Project, database: CustomerDatabase) -> None:
     if project.ledger_path.exists():
         with Ledger.open(project.ledger_path) as ledger:
             sync_past(project, database, ledger)
+
+
+def _warnings(project: Project, database: CustomerDatabase, as_of: datetime) -> list[str]:
+    """The limits of the audit that are broken, which would stop a plan; said on standard error as well."""
+    from campanile.plan.sound import limits_broken
+
+    found = [each.sentence for each in limits_broken(project, database, as_of)]
+    for sentence in found:
+        click.echo(f"warning: {sentence}", err=True)
+    return found
 
 
 def _select(project: Project, database: CustomerDatabase, as_of: datetime, file: str) -> Audience:

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("specs", "Print or write the JSON Schemas that editors complete from."),
     "import": ("shop", "Import the shop's files into the customer database."),
     "people": ("people", "Find records that are one person; merge them, and take merges back."),
+    "audit": ("audit", "Say how good the customer database is, and what to do about it."),
     "profile": ("shop", "Refresh RFM, life-cycle stage and reachability."),
     "audience": ("audience", "Show whom a target means, and line by line why."),
     "plan": ("campaigns", "Select, split and freeze a campaign; explain it before anything is sent."),

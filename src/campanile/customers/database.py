@@ -48,6 +48,7 @@ SUPPRESSED = "suppressed"
 COMMITTED = "commitments"
 RIVALS = "rivals"
 LEDGER_READ = "ledger_read"
+AUDITED = "audited"
 
 _OWN: Mapping[str, Mapping[str, str]] = {
     PROFILE_STATE: {"as_of": "timestamp", "settings": "string"},
@@ -71,6 +72,10 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     },
     LEDGER_READ: {"ledger": "string", "serial": "int64"},
     **PEOPLE_TABLES,
+    AUDITED: {
+        "as_of": "timestamp", "serial": "int64", "settings": "string", "complete": "boolean", "covered": "string",
+        "findings": "string",
+    },
 }  # fmt: skip
 _NO_RETURNS = {"customer_id": "string", "at": "timestamp(6)", "amount": "int64"}
 _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}

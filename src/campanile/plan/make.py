@@ -36,6 +36,7 @@ from campanile.messages.render import CampaignMessages, open_messages
 from campanile.plan.freeze import fingerprint, frozen_spec
 from campanile.plan.past import sync_others, sync_past
 from campanile.plan.snapshot import remove_drafts, snapshot_relation, write_snapshot
+from campanile.plan.sound import needs_sound_data
 from campanile.plan.strength import strength_of
 from campanile.plan.types import Left, Load, Plan, from_summary, summary
 from campanile.plan.weigh import weigh, weigh_policy
@@ -76,12 +77,14 @@ def make_plan(  # noqa: PLR0913 - the stores come from outside, so that a flow o
         progress: Told (messages checked, messages in all).
 
     Raises:
-        CampanileError: Nobody is left, a message cannot be rendered, or a store fails. Nothing is registered then.
+        CampanileError: A limit of the audit is broken, nobody is left, a message cannot be rendered, or a store fails.
+            Nothing is registered then.
     """
     spec = project.campaign(campaign)
     known = stored_plan(ledger, campaign)
     if known is not None and known.begun:
         return known
+    needs_sound_data(project, database, as_of)
     sync_past(project, database, ledger)
     sync_others(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
     ensure_profile(project, database, as_of)

@@ -148,6 +148,8 @@ class Document:
     Attributes:
         facts: What was read and when, as label and text.
         definitions: Those that the labels name, for the appendix.
+        kind: What kind of report it is.
+        footer: What may be said of the figures as a whole.
     """
 
     title: str
@@ -156,3 +158,5 @@ class Document:
     headline: Headline
     sections: tuple[Section, ...]
     definitions: tuple[Definition, ...]
+    kind: str = "Campaign readout"
+    footer: str = "Figures are of whole arms; no customer is named or can be told from them."

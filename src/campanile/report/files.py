@@ -45,13 +45,14 @@ def write_files(composed: Document, values: dict[str, Any], folder: Path) -> tup
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return tuple(_write(folder / name, text) for name, text in texts.items())
+        return tuple(write_text(folder / name, text) for name, text in texts.items())
     except OSError as error:
         what = f"cannot write the readout in {folder}: {error.strerror}"
         raise CampanileError(what, f"{cure_of(error)}, or choose another home") from error
 
 
-def _write(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
+    """The path of a file that now holds the text, whole."""
     draft = path.with_name(f".{path.name}.tmp")
     draft.write_text(text, encoding="utf-8", newline="\n")
     draft.replace(path)

@@ -33,7 +33,7 @@ def markdown(document: Document) -> str:
         _block(headline.figures),
         "\n".join(f"- {_plain(reason)}" for reason in headline.reasons),
         *(_section(section) for section in document.sections),
-        "## What the figures mean",
+        "## What the figures mean" if document.definitions else "",
         "\n".join(f"- **{entry.label}**: {_plain(entry.text)}" for entry in document.definitions),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

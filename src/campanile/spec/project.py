@@ -79,6 +79,11 @@ class Project:
         return self.home / "rejects"
 
     @property
+    def audits_dir(self) -> Path:
+        """Where the page of the audit is written."""
+        return self.home / "audit"
+
+    @property
     def readouts_dir(self) -> Path:
         """Where readouts are written."""
         return self.home / "readouts"

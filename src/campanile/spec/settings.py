@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
 from campanile.clock import Duration
+from campanile.spec.audit import AuditSettings
 from campanile.spec.fields import (
     Amount,
     CurrencyCode,
@@ -87,6 +88,23 @@ def schema_name(value: str) -> str:
     return value
 
 
+def phone_region(value: str) -> str:
+    """The two letters of a country that has telephone numbers.
+
+    >>> phone_region("CN")
+    'CN'
+    """
+    if not value:
+        return value
+    from phonenumbers import SUPPORTED_REGIONS  # only where a shop says a region: `check` stays fast
+
+    if value not in SUPPORTED_REGIONS:
+        meant = {"UK": "GB"}.get(value.upper(), value.upper())
+        cure = f"write {meant}" if meant in SUPPORTED_REGIONS else "write its two letters, as in CN or GB"
+        raise Unreadable(f"no country {shown(value).removeprefix('text ')} has telephone numbers", cure)
+    return value
+
+
 def _port(value: object) -> int:
     port = whole(value)
     if port > 65535:
@@ -137,6 +155,7 @@ Seconds = Annotated[
     WithJsonSchema({"words": "number of seconds", "type": "number", "exclusiveMinimum": 0}),
 ]
 WebAddress = Annotated[HeaderLine, AfterValidator(base_url)]
+PhoneRegion = Annotated[HeaderLine, AfterValidator(phone_region)]
 VariableName = Annotated[HeaderLine, AfterValidator(variable_name)]
 MemorySize = Annotated[HeaderLine, AfterValidator(memory_size)]
 SchemaName = Annotated[HeaderLine, AfterValidator(schema_name)]
@@ -149,6 +168,9 @@ class Shop(Spec):
     name: Sentence = Field(description="Name of the shop, as recipients know it.")
     currency: CurrencyCode = Field(description="ISO code of the currency of every amount.")
     timezone: Zone = Field(description="Time zone of the shop: calendar days, reports, `clock: shop`.")
+    phone_region: PhoneRegion = Field(
+        "", description="Country of telephone numbers without a country code, as in CN; without it they are not judged."
+    )
     language: Text = Field("en", description="Language of messages, as in en or zh.")
     base_url: WebAddress = Field("", description="Web address that tracked links and unsubscribe links start with.")
     postal_address: Text = Field(
@@ -309,6 +331,9 @@ class Policy(Spec):
     stages: StageSettings = Field(default_factory=StageSettings, description="Limits of the life-cycle stages.")
     rfm: RfmSettings = Field(default_factory=RfmSettings, description="How RFM scores are made.")
     people: PeopleSettings | None = Field(None, description="Which customer records are one person.")
+    audit: AuditSettings = Field(
+        default_factory=AuditSettings, description="Limits of the audit beyond which no campaign is planned."
+    )
 
 
 class Economics(Spec):
