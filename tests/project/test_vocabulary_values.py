@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from campanile.customers.database import CustomerDatabase
-from campanile.customers.rfm import SCORES, SEGMENTS
 from campanile.customers.stages import STAGES
 from campanile.spec.project import Project
+from campanile.spec.segment_map import own_map
 from campanile.spec.shop_tables import COMPUTED, COMPUTED_FROM
 from campanile.spec.vocabulary import load_vocabulary
 from conftest import AS_OF
@@ -16,9 +16,9 @@ from conftest import AS_OF
 def test_the_vocabulary_has_every_value_that_the_profile_computes() -> None:
     values = load_vocabulary().values
     assert values["stage"] == values["stage_before"] == STAGES
-    assert values["rfm.segment"] == values["rfm_segment_before"] == tuple(SEGMENTS)
+    assert values["rfm.segment"] == values["rfm_segment_before"] == own_map("default").names
     for score in ("rfm.r", "rfm.f", "rfm.m"):
-        assert values[score] == tuple(map(Decimal, range(1, SCORES + 1)))
+        assert values[score] == tuple(map(Decimal, range(1, 6)))
 
 
 def test_the_fields_that_every_shop_has_are_those_of_the_profile(shop: Project) -> None:

@@ -15,6 +15,7 @@ from ibis.backends.duckdb import Backend
 
 from campanile import clock
 from campanile.customers import engine
+from campanile.customers.changes import HISTORY_TYPES, RUN_TYPES, Run, stage_changes, tier_changes
 from campanile.customers.orders import before, unmatched_returns, valid_lines, valid_orders
 from campanile.customers.tables import (
     ASSIGNED,
@@ -45,6 +46,9 @@ ASSIGNMENTS = "assignments"
 SUPPRESSED = "suppressed"
 COMMITTED = "committed"
 LEDGER_READ = "ledger_read"
+PROFILE_HISTORY = "profile_history"
+PROFILE_RUNS = "profile_runs"
+RFM_CUTS = "rfm_cuts"
 
 _OWN: Mapping[str, Mapping[str, str]] = {
     PROFILE_STATE: {"as_of": "timestamp", "settings": "string"},
@@ -60,8 +64,13 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     SUPPRESSED: {"channel": "string", "address": "string"},
     COMMITTED: {"customer_id": "string", "channel": "string"},
     LEDGER_READ: {"ledger": "string", "serial": "int64"},
+    PROFILE_HISTORY: HISTORY_TYPES,
+    PROFILE_RUNS: RUN_TYPES,
+    RFM_CUTS: {"as_of": "timestamp(6)", "position": "int64", "cut": "int64"},
 }  # fmt: skip
 _NO_RETURNS = {"customer_id": "string", "at": "timestamp(6)", "amount": "int64"}
+#: Events that the product kept itself, and those that follow from the history of the profile.
+_CHANGES = ("stage_changed", "tier_changed")
 _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
 
 
@@ -69,7 +78,13 @@ class CustomerDatabase:
     """An open customer database. Use as a context manager; one process at a time may write."""
 
     def __init__(
-        self, backend: Backend, path: Path, *, read_only: bool, mapped: Mapping[str, TableMapping] | None = None
+        self,
+        backend: Backend,
+        path: Path,
+        *,
+        read_only: bool,
+        mapped: Mapping[str, TableMapping] | None = None,
+        tiers: Sequence[str] = (),
     ) -> None:
         #: Ibis on DuckDB.
         self.ibis = backend
@@ -77,6 +92,7 @@ class CustomerDatabase:
         self.read_only = read_only
         self._mapped = frozenset(mapped or ())
         self._all_orders = not (mapped and ORDER in mapped and mapped[ORDER].rows)
+        self._tiers = tuple(tiers)
         self._own = (backend.current_catalog, PRODUCT)
         self._cleanup = ExitStack()
 
@@ -94,7 +110,8 @@ class CustomerDatabase:
         mapped = project.settings.imports
         with ExitStack() as cleanup:
             cleanup.enter_context(engine.PrivateFiles())
-            database = cls(engine.connect(path, read_only=read_only), path, read_only=read_only, mapped=mapped)
+            backend, tiers = engine.connect(path, read_only=read_only), project.settings.policy.tiers
+            database = cls(backend, path, read_only=read_only, mapped=mapped, tiers=tiers)
             cleanup.callback(database.ibis.disconnect)
             if not read_only:
                 database._make_own_tables()
@@ -165,7 +182,7 @@ class CustomerDatabase:
         Raises:
             CampanileError: The shop has no such table.
         """
-        if kind in _HISTORY:
+        if kind in (*_HISTORY, *_CHANGES):
             return before(self._with_own_history(kind), as_of)
         rows = before(self.table(kind), as_of)
         if kind == ORDER and not every_state:
@@ -192,11 +209,15 @@ class CustomerDatabase:
         return valid_orders(orders, before(self.table(RETURNED), as_of) if RETURNED in self.tables() else None)
 
     def _with_own_history(self, kind: str) -> ir.Table:
-        fields = {column: self._history_type(kind, column) for column in ("customer_id", "at", *columns_of(kind))}
-        parts = [self.own(_HISTORY[kind])]
+        """What the product knows of a kind of events itself, and what the shop imported of it."""
+        own = self._changes(kind) if kind in _CHANGES else self.own(_HISTORY[kind])
+        known = {"cause": "string"} if kind in _CHANGES else _OWN[_HISTORY[kind]]
+        fields = {column: known.get(column, "string") for column in ("customer_id", *columns_of(kind))}
+        parts = [own]
         if kind in self.tables():
             parts.append(self.table(kind))
             fields |= dict(parts[-1].schema().items())
+        fields["at"] = "timestamp(6)"
         shaped = [
             part.select(
                 **{
@@ -208,8 +229,9 @@ class CustomerDatabase:
         ]
         return ibis.union(*shaped) if len(shaped) > 1 else shaped[0]
 
-    def _history_type(self, kind: str, column: str) -> str:
-        return _OWN[_HISTORY[kind]].get(column, "string")
+    def _changes(self, kind: str) -> ir.Table:
+        history, runs = self.own(PROFILE_HISTORY), self.profile_runs()
+        return tier_changes(history, runs, self._tiers) if kind == "tier_changed" else stage_changes(history, runs)
 
     def own(self, name: str) -> ir.Table:
         """One of the product's own tables; empty when a database that is only read has none yet."""
@@ -252,6 +274,16 @@ class CustomerDatabase:
     def note_profile(self, states: Iterable[Mapping[str, object]]) -> None:
         """Remembers what the profile is of; nothing at all says that it must be made again."""
         self.store_own(PROFILE_STATE, ibis.memtable(list(states), schema=ibis.schema(_OWN[PROFILE_STATE])))
+
+    def profile_runs(self) -> tuple[Run, ...]:
+        """The profiles that were made, in order of the moments they are of."""
+        rows = self.own(PROFILE_RUNS).order_by("as_of").to_pyarrow().to_pylist()
+        return tuple(Run(row["as_of"], row["scoring"]) for row in rows)
+
+    def note_runs(self, runs: Iterable[Run]) -> None:
+        """Remembers which profiles were made."""
+        rows = [{"as_of": run.as_of, "scoring": run.scoring} for run in runs]
+        self.store_own(PROFILE_RUNS, ibis.memtable(rows, schema=ibis.schema(_OWN[PROFILE_RUNS])))
 
     def note_import(self, at: datetime, reports: Sequence[TableReport]) -> None:
         """Logs an import; when it changed anything the profile must be made again."""

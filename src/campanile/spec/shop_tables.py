@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from campanile.spec.vocabulary import CLOCK_FIELDS
@@ -25,6 +25,8 @@ class ShopTables:
     """The columns of each imported table; None for a table whose columns only its file knows."""
 
     columns: Mapping[str, frozenset[str] | None]
+    #: Of the settings: RFM of part of the order lines.
+    scopes: frozenset[str] = frozenset()
 
     def lacks_field(self, name: str) -> Lack | None:
         """What is wrong with naming this customer field, and the cure; None when the shop has it."""
@@ -48,11 +50,12 @@ class ShopTables:
         return f'the shop imports no "{field}" of "{event}"', f"map a column for it {_MAP} {event}:"
 
 
-def shop_tables(mapping: Mapping[str, tuple[str, ...]]) -> ShopTables | None:
+def shop_tables(mapping: Mapping[str, tuple[str, ...]], *, scopes: Iterable[str] = ()) -> ShopTables | None:
     """What a mapping imports; None when it imports no customers, so that tables come from elsewhere.
 
     Args:
         mapping: The columns that are mapped for each table; none when they are those of the file.
+        scopes: The names of RFM scopes.
 
     >>> tables = shop_tables({"customers": ("customer_id", "tier"), "order": ()})
     >>> tables.lacks_field("tier"), tables.lacks_event("order"), tables.lacks_column("order", "amount")
@@ -63,4 +66,5 @@ def shop_tables(mapping: Mapping[str, tuple[str, ...]]) -> ShopTables | None:
     """
     if "customers" not in mapping:
         return None
-    return ShopTables({table: frozenset(columns) if columns else None for table, columns in mapping.items()})
+    held = {table: frozenset(columns) if columns else None for table, columns in mapping.items()}
+    return ShopTables(held, frozenset(scopes))
