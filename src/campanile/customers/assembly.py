@@ -103,11 +103,12 @@ def assembled(parts: Parts, past: Past, state: ir.Table, earlier: ir.Table | Non
     for family in _families(parts, past, state, earlier):
         profile = _beside(profile, family)
     profile = profile.mutate(**_from_all(past, profile))
-    return profile.drop(*(name for name in profile.columns if name.startswith("_") or name in SCORED))
+    inner = {*SCORED, *parts.seen.columns} - {"customer_id"}
+    return profile.drop(*(name for name in profile.columns if name.startswith("_") or name in inner))
 
 
 def _own_row(past: Past, customers: ir.Table) -> Mapping[str, ir.Value]:
-    columns = dict(person(past, customers)) | contact_flags(customers)
+    columns: dict[str, ir.Value] = {**person(past, customers), **contact_flags(customers)}
     if "email" in customers.columns:
         columns[MAILABLE] = mailable(customers.email) if "email_ok" in customers.columns else columns["email_ok"]
     if (size := household_size(customers)) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import ibis
@@ -57,31 +57,44 @@ def ensure_profile(project: Project, database: CustomerDatabase, as_of: datetime
 
 
 def backfill_history(
-    project: Project, database: CustomerDatabase, start: datetime, until: datetime, every: Duration
-) -> int:
-    """How many past profiles were written into the history: one at `start` and one every so often, before `until`.
+    project: Project,
+    database: CustomerDatabase,
+    moments: Sequence[datetime],
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> None:
+    """Nothing; the history now says what profiles as of past moments would have shown. The profile stays as it is.
 
     Only stages and segments that follow from orders and events: what the shop says of today only, such as who can be
     reached and which level they have, is not put into the past.
+
+    Args:
+        project: Its settings say how scores and stages are made.
+        database: Open for writing.
+        moments: Aware, in any order; those that are there already are written again.
+        progress: Told how many are done, of how many.
     """
     database.needs_writing()
-    made = 0
     with engine.engine_errors(database.path):
-        for moment in _moments(start, until, every):
+        for done, moment in enumerate(moments, start=1):
             past = Past(project, database, moment)
             with engine.transaction(database.ibis):
-                found = _parts(past)
-                state = state_of(found, past, stages_at(past), today_only=False)
+                state = state_of(_parts(past), past, stages_at(past), today_only=False)
                 keep(database, moment, state, scoring(project))
-            made += 1
-    return made
+            progress(done, len(moments))
 
 
-def _moments(start: datetime, until: datetime, every: Duration) -> Iterator[datetime]:
-    moment = start
-    while moment < until:
-        yield moment
-        moment = every.after(moment)
+def past_moments(start: datetime, until: datetime, every: Duration) -> tuple[datetime, ...]:
+    """The moments from `start` on, so far apart, before `until`.
+
+    >>> [moment.day for moment in past_moments(datetime(2026, 1, 1), datetime(2026, 1, 15), Duration(days=7))]
+    [1, 8]
+    """
+    found = []
+    while start < until:
+        found.append(start)
+        start = every.after(start)
+    return tuple(found)
 
 
 def scoring(project: Project) -> str:

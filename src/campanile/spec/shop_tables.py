@@ -9,12 +9,22 @@ from campanile.spec.vocabulary import CLOCK_FIELDS
 
 #: Fields that every profile has.
 COMPUTED = frozenset({
-    "recency_days", "rfm.r", "rfm.f", "rfm.m", "rfm.sum", "rfm.code", "rfm.segment", "stage",
+    "recency_days", "rfm.r", "rfm.f", "rfm.m", "rfm.sum", "rfm.code", "rfm.segment", "rfm8", "rfm_segment_before",
+    "rfm_segment_90d_ago", "stage", "stage_before", "stage_90d_ago", "stage_days", "substage", "aipl", "usual_gap",
+    "next_order_due", "preferred_hour", "margin_12m", "cost_to_serve_12m", "bucket", "profile_filled",
+    "visit_recency_days",
 })  # fmt: skip
 #: Fields that a profile has when this is imported: a column of the customers, or a table.
-COMPUTED_FROM = {"email_ok": "email", "phone_ok": "phone", "visit_recency_days": "visited"}
+COMPUTED_FROM = {
+    "email_ok": "email", "phone_ok": "phone", "email_provider": "email", "age": "birth_date",
+    "child_age_months": "child_birth", "member_since": "registered_at", "household_size": "household",
+    "favourite_category": "bought", "category_share": "bought", "category_affinity": "bought",
+    "favourite_brand": "bought", "brand_loyalty": "bought", "discount_habit": "bought", "spending_tier": "bought",
+    "preferred_channel": "clicked", "home_store": "order", "points": "earned_points", "nps": "surveyed",
+    "csat": "surveyed",
+}  # fmt: skip
 #: Events that the product keeps itself.
-OWN_EVENTS = frozenset({"contacted", "assigned"})
+OWN_EVENTS = frozenset({"contacted", "assigned", "stage_changed", "tier_changed"})
 _MAP = "in campanile.yaml, under import:"
 
 Lack = tuple[str, str]
@@ -32,8 +42,12 @@ class ShopTables:
         """What is wrong with naming this customer field, and the cure; None when the shop has it."""
         mapped = self.columns["customers"]
         source = COMPUTED_FROM.get(name, name)
-        if mapped is None or name in COMPUTED or {name, source} & {*mapped, *self.columns}:
+        scope = name.removeprefix("rfm_").split(".")[0] if name.startswith("rfm_") else ""
+        if mapped is None or name in COMPUTED or scope in self.scopes or {name, source} & {*mapped, *self.columns}:
             return None
+        if scope and name.endswith((".r", ".f", ".m")):
+            lines = f"{{scopes: {{{scope}: {{category: {scope}}}}}}}"
+            return f'the settings have no RFM scope "{scope}"', f"add to campanile.yaml, under policy: rfm: {lines}"
         return f'the shop imports no "{name}" of customers', f"map a column for it {_MAP} customers:"
 
     def lacks_event(self, name: str) -> Lack | None:

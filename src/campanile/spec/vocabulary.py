@@ -110,8 +110,8 @@ def with_scores(vocabulary: Vocabulary, rfm: RfmSettings, segments: SegmentMap) 
     """The same, with the fields of a shop's own RFM scopes, and the scores and segments that its settings make."""
     scoped = {f"rfm_{scope}.{letter}": FieldType.NUMBER for scope in rfm.scopes for letter in "rfm"}
     scores = tuple(Decimal(score) for score in range(1, rfm.scores + 1))
-    held = dict.fromkeys(("rfm.r", "rfm.f", "rfm.m", *scoped), scores)
-    held |= dict.fromkeys(("rfm.segment", "rfm_segment_before"), segments.names)
+    held: dict[str, tuple[str | Decimal, ...]] = dict.fromkeys(("rfm.r", "rfm.f", "rfm.m", *scoped), scores)
+    held |= dict.fromkeys(("rfm.segment", "rfm_segment_before", "rfm_segment_90d_ago"), segments.names)
     known = {name: values for name, values in held.items() if name in vocabulary.values or name in scoped}
     return replace(vocabulary, fields={**vocabulary.fields, **scoped}, values={**vocabulary.values, **known})
 
