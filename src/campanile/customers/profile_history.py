@@ -38,7 +38,9 @@ def keep(database: CustomerDatabase, as_of: datetime, state: ir.Table, scoring: 
     history = database.own(PROFILE_HISTORY)
     state = engine.store(database.ibis, _STATE, _known_tier(state, history, moment, past=bool(later)), temp=True)
     changed = engine.store(database.ibis, _CHANGED, _changed(state, history, moment), temp=True)
-    if changed.count().execute():
+    if not runs:
+        database.store_own(PROFILE_HISTORY, _typed(_from(state, moment)))
+    elif changed.count().execute():
         affected = history.semi_join(changed, "customer_id")
         new = state.semi_join(changed, "customer_id")
         pieces = _pieces(affected, new, moment, min(later, default=None))
@@ -77,12 +79,17 @@ def _pieces(old: ir.Table, state: ir.Table, moment: datetime, end: datetime | No
     """The intervals of changed customers, cut at the moment and at the next profile, with the new state between."""
     at = ibis.timestamp(moment)
     before = old.filter(old.valid_from < at).mutate(valid_to=ibis.least(ibis.coalesce(ibis._.valid_to, at), at))
-    until = ibis.null("timestamp(6)") if end is None else ibis.timestamp(end)
-    parts = [before, state.mutate(valid_from=at, valid_to=until)]
+    parts = [before, _from(state, moment, end)]
     if end is not None:
         after = old.filter(old.valid_to.isnull() | (old.valid_to > ibis.timestamp(end)))
         parts.append(after.mutate(valid_from=ibis.greatest(ibis._.valid_from, ibis.timestamp(end))))
     return ibis.union(*(_typed(part) for part in parts))
+
+
+def _from(state: ir.Table, moment: datetime, end: datetime | None = None) -> ir.Table:
+    """The state as intervals from a moment on."""
+    until = ibis.null("timestamp(6)") if end is None else ibis.timestamp(end)
+    return state.mutate(valid_from=ibis.timestamp(moment), valid_to=until)
 
 
 def _joined_up(pieces: ir.Table) -> ir.Table:

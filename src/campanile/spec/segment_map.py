@@ -200,6 +200,4 @@ def _check_reached(found: SegmentMap, cells: list[Cell], report: FileReport) -> 
     taken = {next((rule.name for rule in found.rules if rule.holds(cell)), "") for cell in cells}
     for index, rule in enumerate(found.rules):
         if rule.name not in taken:
-            report(
-                ("segments", index), f'nobody can be "{rule.name}"', "put it before the segments that have its cells"
-            )
+            report(("segments", index), f'nobody can be "{rule.name}"', "put it before those that have its cells")

@@ -17,6 +17,7 @@ PRAISE = ("reviewed", "referred")
 #: What holds a customer one stage higher, where settings say so; a prospect that does so is an active lead.
 SIGNS = ("visited", "clicked", "asked")
 
+_NUMBERS = {kind: number for number, kind in enumerate((*PASSIVE, *ACTIVE, *PRAISE))}
 _GOOD_STARS = 4
 _SMOOTHING = 20
 _FINE = 1000
@@ -31,9 +32,9 @@ def attention(past: Past) -> ir.Table | None:
     if not parts:
         return None
     rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    kind, at = rows.kind, rows["at"]
+    at = rows["at"]
     last = {
-        name: at.max(where=kind.isin(kinds))
+        name: at.max(where=rows.kind.isin([_NUMBERS[kind] for kind in kinds]))
         for name, kinds in (
             ("last_visit_at", (VISITED,)), ("last_sign_at", SIGNS), ("reached_at", PASSIVE), ("acted_at", ACTIVE),
             ("praised_at", PRAISE),
@@ -45,7 +46,7 @@ def attention(past: Past) -> ir.Table | None:
 def _part(past: Past, kind: str) -> ir.Table | None:
     if kind == CONTACTED:
         rows = past.database.events(CONTACTED, past.as_of)
-        return rows.select("customer_id", "at", kind=ibis.literal(kind), cost=_cost(past, rows))
+        return rows.select("customer_id", "at", kind=_number(kind), cost=_cost(past, rows))
     found = past.events(kind)
     if found is None:
         return None
@@ -53,7 +54,12 @@ def _part(past: Past, kind: str) -> ir.Table | None:
         if "stars" not in found.columns:
             return None
         found = found.filter(found.stars >= _GOOD_STARS)
-    return found.select("customer_id", "at", kind=ibis.literal(kind), cost=ibis.literal(0, "int64"))
+    return found.select("customer_id", "at", kind=_number(kind), cost=ibis.literal(0, "int64"))
+
+
+def _number(kind: str) -> ir.IntegerScalar:
+    """A kind of event as a number: the engine compares numbers faster than words."""
+    return ibis.literal(_NUMBERS[kind], "int8")
 
 
 def _cost(past: Past, contacts: ir.Table) -> ir.IntegerValue:
