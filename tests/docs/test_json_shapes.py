@@ -21,7 +21,7 @@ SHOWN = {
     for name, text in re.findall(r"^## (?:campanile )?([\w ]+)\n.*?```json\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
 }
 #: Keys whose own keys are words of the shop: arms, reasons, stages.
-FREE = {"rejected", "excluded", "arms", "stages", "segments"}
+FREE = {"rejected", "excluded", "arms", "stages", "segments", "now", "shares"}
 
 WORDS = {
     "audience": [str(ROOT / "campaigns" / "winback.yaml"), "--as-of", "2026-03-01T09:00"],
