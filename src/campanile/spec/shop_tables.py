@@ -14,14 +14,15 @@ COMPUTED = frozenset({
     "next_order_due", "preferred_hour", "margin_12m", "cost_to_serve_12m", "bucket", "profile_filled",
     "visit_recency_days",
 })  # fmt: skip
-#: Fields that a profile has when this is imported: a column of the customers, or a table.
+#: Fields that a profile has when this is imported: a column of the customers, or of a table of events.
 COMPUTED_FROM = {
     "email_ok": "email", "phone_ok": "phone", "email_provider": "email", "age": "birth_date",
     "child_age_months": "child_birth", "member_since": "registered_at", "household_size": "household",
-    "favourite_category": "bought", "category_share": "bought", "category_affinity": "bought",
-    "favourite_brand": "bought", "brand_loyalty": "bought", "discount_habit": "bought", "spending_tier": "bought",
-    "preferred_channel": "clicked", "home_store": "order", "points": "earned_points", "nps": "surveyed",
-    "csat": "surveyed",
+    "favourite_category": "bought.category", "category_share": "bought.category",
+    "category_affinity": "bought.category", "favourite_brand": "bought.brand", "brand_loyalty": "bought.brand",
+    "discount_habit": "bought.discount_rate", "spending_tier": "bought.unit_price",
+    "preferred_channel": "clicked.channel", "home_store": "order.store", "points": "earned_points.points",
+    "nps": "surveyed.score", "csat": "surveyed.score",
 }  # fmt: skip
 #: Events that the product keeps itself.
 OWN_EVENTS = frozenset({"contacted", "assigned", "stage_changed", "tier_changed"})
@@ -43,12 +44,18 @@ class ShopTables:
         mapped = self.columns["customers"]
         source = COMPUTED_FROM.get(name, name)
         scope = name.removeprefix("rfm_").split(".")[0] if name.startswith("rfm_") else ""
-        if mapped is None or name in COMPUTED or scope in self.scopes or {name, source} & {*mapped, *self.columns}:
+        if mapped is None or name in COMPUTED or scope in self.scopes or name in mapped or self._has(source):
             return None
         if scope and name.endswith((".r", ".f", ".m")):
             lines = f"{{scopes: {{{scope}: {{category: {scope}}}}}}}"
             return f'the settings have no RFM scope "{scope}"', f"add to campanile.yaml, under policy: rfm: {lines}"
         return f'the shop imports no "{name}" of customers', f"map a column for it {_MAP} customers:"
+
+    def _has(self, source: str) -> bool:
+        """Whether a column of the customers, or a column of a table of events, is imported."""
+        table, _, column = source.rpartition(".")
+        mapped = self.columns.get(table or "customers", frozenset())
+        return mapped is None or column in mapped
 
     def lacks_event(self, name: str) -> Lack | None:
         """What is wrong with naming this event, and the cure; None when the shop has it."""

@@ -38,7 +38,7 @@ def affinities(past: Past) -> ir.Table | None:
         favourite = favourite.left_join(tiers, "customer_id").select(
             *(favourite[name] for name in favourite.columns), tiers.spending_tier
         )
-    return favourite.drop("_spend")
+    return favourite.drop("_spend", *(() if "discount_rate" in year.columns else ("discount_habit",)))
 
 
 def lines_of(past: Past, *columns: str) -> ir.Table | None:
