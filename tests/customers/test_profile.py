@@ -21,7 +21,8 @@ from campanile.customers.reach import contact_flags, gone
 from campanile.customers.stages import StageCuts, stage_cuts, stage_of
 from campanile.messages.mime import recipient
 from campanile.money import Currency
-from campanile.spec.settings import RfmSettings, StageSettings
+from campanile.spec.scoring import RfmSettings, StageSettings
+from campanile.spec.segment_map import own_map
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 ORDER_MAPPING = "  order: {file: orders.csv, columns: {customer_id: Who, at: When, order_id: Order, amount: Paid}}\n"
@@ -120,6 +121,11 @@ def score_by_definition(value, values, scores=5):
     return 1 + scores * sum(other < value for other in values) // len(values)
 
 
+def scores_of(buyers, settings: RfmSettings, *, segments="default", frozen=()) -> list[dict[str, object]]:
+    how = rfm.scales(settings, Currency("EUR"), frozen)
+    return rfm.named(rfm.scored(buyers, how), own_map(segments), settings).to_pyarrow().to_pylist()
+
+
 PURCHASES = st.lists(
     st.tuples(st.integers(0, 12), st.integers(0, 800), st.integers(-500, 3_000)), min_size=1, max_size=80
 )
@@ -140,36 +146,31 @@ def test_scores_are_the_definition_whatever_the_order_of_rows(memory, purchases,
         people[who][1] = min(people[who][1], days)
         people[who][2] += money
     rows = [
-        {"customer_id": str(who), "rfm_orders": n, "recency_days": days, "rfm_money": money}
+        {"customer_id": str(who), "rfm_frequency": n, "rfm_recency": days, "rfm_money": money}
         for who, (n, days, money) in people.items()
     ]
     shuffle.shuffle(rows)
-    types = {"customer_id": "string", "rfm_orders": "int64", "recency_days": "int64", "rfm_money": "int64"}
+    types = {"customer_id": "string", "rfm_frequency": "int64", "rfm_recency": "int64", "rfm_money": "int64"}
     memory.create_table("buyers", ibis.memtable(rows, schema=types), overwrite=True)
-    found = rfm.scored(memory.table("buyers"), RfmSettings(), Currency("EUR")).to_pyarrow().to_pylist()
-    freshness, sums = [-row["recency_days"] for row in rows], [row["rfm_money"] for row in rows]
+    found = scores_of(memory.table("buyers"), RfmSettings())
+    freshness, sums = [-row["rfm_recency"] for row in rows], [row["rfm_money"] for row in rows]
     assert len(found) == len(rows)
     for row in found:
-        r = score_by_definition(-row["recency_days"], freshness)
-        f = 1 + sum(row["rfm_orders"] >= bound for bound in (2, 3, 5, 10))
+        r = score_by_definition(-row["rfm_recency"], freshness)
+        f = 1 + sum(row["rfm_frequency"] >= bound for bound in (2, 3, 5, 10))
         m = 1 if row["rfm_money"] < 0 else score_by_definition(row["rfm_money"], sums)
         assert (row["rfm.r"], row["rfm.f"], row["rfm.m"]) == (r, f, m)
         assert (row["rfm.sum"], row["rfm.code"]) == (r + f + m, f"{r}{f}{m}")
-        assert row["rfm.segment"] in rfm.SEGMENTS
-
-
-def test_the_segments_cover_every_cell_exactly_once():
-    cells = [(r, f) for rs, fs in rfm.SEGMENTS.values() for r in rs for f in fs]
-    assert sorted(cells) == [(r, f) for r in range(1, 6) for f in range(1, 6)]
+        assert row["rfm.segment"] == own_map("default").name_of(r, f, m)
 
 
 def test_fixed_cut_points_are_what_the_settings_say(memory):
     rows = [
-        {"customer_id": str(n), "rfm_orders": n, "recency_days": n * 30, "rfm_money": n * 1000} for n in range(1, 14)
+        {"customer_id": str(n), "rfm_frequency": n, "rfm_recency": n * 30, "rfm_money": n * 1000} for n in range(1, 14)
     ]
     memory.create_table("fixed", ibis.memtable(rows), overwrite=True)
     fixed = RfmSettings(recency=(30, 90, 180, 365), frequency=(2, 3, 5, 10), money=(20, 40, 60, 80))
-    found = rfm.scored(memory.table("fixed"), fixed, Currency("EUR")).order_by("rfm_orders").to_pyarrow().to_pylist()
+    found = sorted(scores_of(memory.table("fixed"), fixed), key=lambda row: row["rfm_frequency"])
     assert [row["rfm.r"] for row in found] == [5, 4, 4, 3, 3, 3, 2, 2, 2, 2, 2, 2, 1]
     assert [row["rfm.f"] for row in found] == [1, 2, 3, 3, 4, 4, 4, 4, 4, 5, 5, 5, 5]
     assert [row["rfm.m"] for row in found] == [1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5, 5, 5]

@@ -23,7 +23,7 @@ SHOWN = {
 #: Keys whose own keys are words of the shop: arms, reasons, stages.
 FREE = {
     "rejected", "watermarks", "excluded", "arms", "stages", "segments", "lost_to", "shared_with", "pairs", "shared",
-    "vetoed", "sizes", "held", "reasons", "reachable",
+    "vetoed", "sizes", "held", "reasons", "reachable", "now", "shares",
 }  # fmt: skip
 
 WORDS = {

@@ -64,7 +64,7 @@ def test_the_committed_settings_are_read_whole() -> None:
     assert settings.channels["sms"].signature == "【优选】"
     assert settings.policy.caps["email"] == (Cap(at_most=2, within=Duration(days=7)),)
     assert (settings.policy.stages.active, settings.policy.stages.lapsed) == (90, 730)
-    assert (settings.policy.rfm.recency, settings.policy.rfm.frequency) == (None, (2, 3, 5, 10))
+    assert (settings.policy.rfm.recency, settings.policy.rfm.frequency) == ("quantile", (2, 3, 5, 10))
     assert settings.economics.margin_rate == Decimal("0.4")
     assert settings.economics.cost_per_message == {"email": Decimal("0.006"), "sms": Decimal("0.05")}
     lines = settings.imports["bought"]

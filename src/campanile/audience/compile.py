@@ -27,7 +27,7 @@ from campanile.spec.conditions import (
     Times,
 )
 from campanile.spec.shop_tables import HOLD_OUT, HOLDOUT
-from campanile.spec.vocabulary import FieldType, load_vocabulary
+from campanile.spec.vocabulary import FieldType, field_type
 
 #: Reads from the joined relation whether something holds; never unknown.
 Verdict = Callable[[ir.Table], ir.BooleanValue]
@@ -57,7 +57,7 @@ def named_figure(name: str, aggregates: Aggregates) -> Reading:
     frame = aggregates.frame
     if metric := frame.metrics.get(name):
         return figure_of(metric.use, metric.measure, aggregates)
-    type_ = load_vocabulary().fields[name]
+    type_ = field_type(name)
     return lambda joined: Figure.of(customer_column(joined, name, type_, frame), type_)
 
 

@@ -8,6 +8,7 @@ import click
 
 from campanile import clock
 from campanile.cli.options import json_option, moment, open_project, print_json, progress, project_options
+from campanile.clock import Duration
 from campanile.errors import UsageError, did_you_mean
 
 
@@ -45,18 +46,53 @@ def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_js
         click.echo("\n".join([report.text(), *([people.text()] if people else [])]))
 
 
+def _step(text: str) -> Duration:
+    """How far past profiles lie apart: at least a day."""
+    try:
+        step = Duration.parse(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if not step.days and not step.months:
+        raise UsageError(f"--every {text} is less than a day", "write --every 1w")
+    return step
+
+
 @click.command("profile")
 @project_options
 @click.option("--as-of", "as_of", help="Moment to look from, local to the shop; default is now.")
+@click.option("--refreeze", is_flag=True, help="Make frozen cut points of money anew (policy: rfm: money: frozen).")
+@click.option(
+    "--backfill",
+    metavar="FROM",
+    help="First write the history from this date on, as orders tell it; then refresh.",
+)
+@click.option("--every", default="1w", show_default=True, help="How far the past profiles of --backfill lie apart.")
 @json_option
-def profile_command(root: Path, home: Path | None, as_of: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Refresh RFM, life-cycle stage and reachability of every customer."""
+def profile_command(  # noqa: PLR0913, PLR0917 - click hands every option over
+    root: Path,
+    home: Path | None,
+    as_of: str | None,
+    refreeze: bool,  # noqa: FBT001
+    backfill: str | None,
+    every: str,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Refresh scores, stage, affinities and history of every customer.
+
+    Every run keeps what it showed, so that targets may ask what a customer was before.
+    """
     project = open_project(root, home)
+    until, step = moment(as_of, project), _step(every)
+    start = moment(backfill, project) if backfill else until
+    if backfill and start >= until:
+        raise UsageError(f"--backfill {backfill} is not before the moment of the profile", "give an earlier date")
     from campanile.customers.database import CustomerDatabase
-    from campanile.customers.profile import refresh_profile
+    from campanile.customers.profile import backfill_history, past_moments, refresh_profile
 
     with CustomerDatabase.open(project) as database:
-        report = refresh_profile(project, database, moment(as_of, project))
+        with progress("past profiles", quiet=as_json or not backfill) as tell:
+            backfill_history(project, database, past_moments(start, until, step), progress=tell)
+        report = refresh_profile(project, database, until, refreeze=refreeze)
     if as_json:
         print_json(report.to_json())
     else:

@@ -15,6 +15,7 @@ from ibis.backends.duckdb import Backend
 
 from campanile import clock
 from campanile.customers import engine
+from campanile.customers.changes import HISTORY_TYPES, RUN_TYPES, Run, stage_changes, tier_changes
 from campanile.customers.orders import before, unmatched_returns, valid_lines, valid_orders
 from campanile.customers.people.tables import PEOPLE, PEOPLE_TABLES
 from campanile.customers.tables import (
@@ -49,6 +50,9 @@ COMMITTED = "commitments"
 RIVALS = "rivals"
 LEDGER_READ = "ledger_read"
 AUDITED = "audited"
+PROFILE_HISTORY = "profile_history"
+PROFILE_RUNS = "profile_runs"
+RFM_CUTS = "rfm_cuts"
 
 _OWN: Mapping[str, Mapping[str, str]] = {
     PROFILE_STATE: {"as_of": "timestamp", "settings": "string"},
@@ -76,8 +80,13 @@ _OWN: Mapping[str, Mapping[str, str]] = {
         "as_of": "timestamp", "serial": "int64", "settings": "string", "complete": "boolean", "covered": "string",
         "findings": "string",
     },
+    PROFILE_HISTORY: HISTORY_TYPES,
+    PROFILE_RUNS: RUN_TYPES,
+    RFM_CUTS: {"as_of": "timestamp(6)", "position": "int64", "cut": "int64"},
 }  # fmt: skip
 _NO_RETURNS = {"customer_id": "string", "at": "timestamp(6)", "amount": "int64"}
+#: Events that the product kept itself, and those that follow from the history of the profile.
+_CHANGES = ("stage_changed", "tier_changed")
 _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
 
 
@@ -85,7 +94,13 @@ class CustomerDatabase:
     """An open customer database. Use as a context manager; one process at a time may write."""
 
     def __init__(
-        self, backend: Backend, path: Path, *, read_only: bool, mapped: Mapping[str, TableMapping] | None = None
+        self,
+        backend: Backend,
+        path: Path,
+        *,
+        read_only: bool,
+        mapped: Mapping[str, TableMapping] | None = None,
+        tiers: Sequence[str] = (),
     ) -> None:
         #: Ibis on DuckDB, or on the engine that the tables were published to.
         self.ibis = backend
@@ -93,6 +108,7 @@ class CustomerDatabase:
         self.read_only = read_only
         self._mapped = frozenset(mapped or ())
         self._all_orders = not (mapped and ORDER in mapped and any(source.rows for source in mapped[ORDER].each()))
+        self._tiers = tuple(tiers)
         self._shop: engine.Location = None
         self._own: tuple[str, str] = (backend.current_catalog, PRODUCT)
         self._cleanup = ExitStack()
@@ -115,7 +131,8 @@ class CustomerDatabase:
         with ExitStack() as cleanup:
             cleanup.enter_context(engine.PrivateFiles())
             connection = engine.connect(path, read_only=read_only, memory=project.settings.database.memory)
-            database = cls(connection, path, read_only=read_only, mapped=mapped)
+            tiers = project.settings.policy.tiers
+            database = cls(connection, path, read_only=read_only, mapped=mapped, tiers=tiers)
             cleanup.callback(database.ibis.disconnect)
             if project.settings.policy.people:
                 database.household = project.settings.policy.people.household
@@ -216,7 +233,7 @@ class CustomerDatabase:
         Raises:
             CampanileError: The shop has no such table.
         """
-        if kind in _HISTORY:
+        if kind in (*_HISTORY, *_CHANGES):
             return before(self._with_own_history(kind), as_of)
         rows = before(self.table(kind), as_of)
         if kind == ORDER and not every_state:
@@ -243,11 +260,15 @@ class CustomerDatabase:
         return valid_orders(orders, before(self.table(RETURNED), as_of) if RETURNED in self.tables() else None)
 
     def _with_own_history(self, kind: str) -> ir.Table:
-        fields = {column: self._history_type(kind, column) for column in ("customer_id", "at", *columns_of(kind))}
-        parts = [self.by_person(self.own(_HISTORY[kind]))]
+        """What the product knows of a kind of events itself, and what the shop imported of it."""
+        own = self._changes(kind) if kind in _CHANGES else self.own(_HISTORY[kind])
+        known = {"cause": "string"} if kind in _CHANGES else _OWN[_HISTORY[kind]]
+        fields = {column: known.get(column, "string") for column in ("customer_id", *columns_of(kind))}
+        parts = [self.by_person(own)]
         if kind in self.tables():
             parts.append(self.table(kind))
             fields |= dict(parts[-1].schema().items())
+        fields["at"] = "timestamp(6)"
         shaped = [
             part.select(
                 **{
@@ -259,8 +280,9 @@ class CustomerDatabase:
         ]
         return ibis.union(*shaped) if len(shaped) > 1 else shaped[0]
 
-    def _history_type(self, kind: str, column: str) -> str:
-        return _OWN[_HISTORY[kind]].get(column, "string")
+    def _changes(self, kind: str) -> ir.Table:
+        history, runs = self.own(PROFILE_HISTORY), self.profile_runs()
+        return tier_changes(history, runs, self._tiers) if kind == "tier_changed" else stage_changes(history, runs)
 
     def own(self, name: str) -> ir.Table:
         """One of the product's own tables; empty when a database that is only read has none yet."""
@@ -311,6 +333,16 @@ class CustomerDatabase:
     def note_profile(self, states: Iterable[Mapping[str, object]]) -> None:
         """Remembers what the profile is of; nothing at all says that it must be made again."""
         self.store_own(PROFILE_STATE, ibis.memtable(list(states), schema=ibis.schema(_OWN[PROFILE_STATE])))
+
+    def profile_runs(self) -> tuple[Run, ...]:
+        """The profiles that were made, in order of the moments they are of."""
+        rows = self.own(PROFILE_RUNS).order_by("as_of").to_pyarrow().to_pylist()
+        return tuple(Run(row["as_of"], row["scoring"]) for row in rows)
+
+    def note_runs(self, runs: Iterable[Run]) -> None:
+        """Remembers which profiles were made."""
+        rows = [{"as_of": run.as_of, "scoring": run.scoring} for run in runs]
+        self.store_own(PROFILE_RUNS, ibis.memtable(rows, schema=ibis.schema(_OWN[PROFILE_RUNS])))
 
     def note_import(self, at: datetime, reports: Sequence[TableReport]) -> None:
         """Logs an import; when it changed anything the profile must be made again."""

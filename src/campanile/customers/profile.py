@@ -3,243 +3,176 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
 
 from campanile.clock import Duration
 from campanile.customers import engine, rfm
-from campanile.customers.database import PROFILE, CustomerDatabase
-from campanile.customers.orders import before
-from campanile.customers.profile_report import ProfileReport, Rate
-from campanile.customers.reach import MAILABLE, contact_flags, gone, mailable
-from campanile.customers.stages import STAGES, StageCuts, stage_cuts, stage_of
-from campanile.customers.tables import CUSTOMERS, ORDER, VISITED
-from campanile.customers.zones import naive, shop_day
+from campanile.customers.assembly import Parts, assembled, state_of
+from campanile.customers.columns.attention import attention
+from campanile.customers.columns.buying import buyers
+from campanile.customers.columns.past import Past
+from campanile.customers.database import PROFILE, RFM_CUTS, CustomerDatabase
+from campanile.customers.profile_history import earlier_columns, keep
+from campanile.customers.profile_report import ProfileReport
+from campanile.customers.stages import StageCuts, stage_cuts
+from campanile.customers.tables import CUSTOMERS
+from campanile.customers.zones import naive
 from campanile.spec.project import Project
 
-_YEAR = Duration(days=365)
-#: How far ahead scores and stages are asked to predict.
-_AHEAD = timedelta(days=90)
-_BUYERS = "campanile_buyers"
-_NO_ORDERS = {"customer_id": "string", "at": "timestamp", "order_id": "string", "amount": "int64", "net": "int64"}
+_BUYERS, _ATTENTION, _STATE = "campanile_buyers", "campanile_attention", "campanile_state_now"
+_RFM = ("rfm.r", "rfm.f", "rfm.m", "rfm.sum", "rfm.code", "rfm.segment", "rfm8")
 
 
-def refresh_profile(project: Project, database: CustomerDatabase, as_of: datetime) -> ProfileReport:
+def refresh_profile(
+    project: Project, database: CustomerDatabase, as_of: datetime, *, refreeze: bool = False
+) -> ProfileReport:
     """Computes the profile as of a moment, replaces the one there is, and says how well it would have predicted.
 
     Args:
         project: Its settings say how scores and stages are made.
         database: Open for writing.
         as_of: Aware; nothing at or after it is seen.
+        refreeze: Whether frozen cut points of money are made anew.
 
     Raises:
         CampanileError: No customers were imported, or the database is open read-only.
     """
+    from campanile.customers.checking import report_profile
+
+    past = Past(project, database, as_of)
     with engine.engine_errors(database.path):
-        cuts = _write_profile(project, database, as_of)
-        return _report(project, database, as_of, cuts)
+        cuts = _write_profile(past, refreeze=refreeze)
+        return report_profile(past, cuts)
 
 
 def ensure_profile(project: Project, database: CustomerDatabase, as_of: datetime) -> None:
     """Computes the profile unless it is of that moment, these settings and this data already."""
     if database.profile_as_of(_fingerprint(project)) != as_of:
         with engine.engine_errors(database.path):
-            _write_profile(project, database, as_of)
+            _write_profile(Past(project, database, as_of), refreeze=False)
+
+
+def backfill_history(
+    project: Project,
+    database: CustomerDatabase,
+    moments: Sequence[datetime],
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> None:
+    """Nothing; the history now says what profiles as of past moments would have shown. The profile stays as it is.
+
+    Only stages and segments that follow from orders and events: what the shop says of today only, such as who can be
+    reached and which level they have, is not put into the past.
+
+    Args:
+        project: Its settings say how scores and stages are made.
+        database: Open for writing.
+        moments: Aware, in any order; those that are there already are written again.
+        progress: Told how many are done, of how many.
+    """
+    database.needs_writing()
+    with engine.engine_errors(database.path):
+        for done, moment in enumerate(moments, start=1):
+            past = Past(project, database, moment)
+            with engine.transaction(database.ibis):
+                state = state_of(_parts(past), past, stages_at(past), today_only=False)
+                keep(database, moment, state, scoring(project))
+            progress(done, len(moments))
+
+
+def past_moments(start: datetime, until: datetime, every: Duration) -> tuple[datetime, ...]:
+    """The moments from `start` on, so far apart, before `until`.
+
+    >>> [moment.day for moment in past_moments(datetime(2026, 1, 1), datetime(2026, 1, 15), Duration(days=7))]
+    [1, 8]
+    """
+    found = []
+    while start < until:
+        found.append(start)
+        start = every.after(start)
+    return tuple(found)
+
+
+def scoring(project: Project) -> str:
+    """A fingerprint of how stages, scores and segments are made: only what it is equal for can be compared."""
+    policy = project.settings.policy
+    parts = (policy.rfm, policy.stages, project.segment_map, project.zone.key, project.currency.code)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _fingerprint(project: Project) -> str:
-    policy = project.settings.policy
-    text = repr((policy.rfm, policy.stages, project.zone.key, project.currency.code))
-    return hashlib.sha256(text.encode()).hexdigest()
+    policy, economics = project.settings.policy, project.settings.economics
+    return hashlib.sha256(repr((scoring(project), policy.aipl, policy.tiers, economics)).encode()).hexdigest()
 
 
-def _write_profile(project: Project, database: CustomerDatabase, as_of: datetime) -> StageCuts:
+def _write_profile(past: Past, *, refreeze: bool) -> StageCuts:
+    database, project = past.database, past.project
     database.needs_writing()
-    customers = database.table(CUSTOMERS)
-    cuts = stage_cuts(project.settings.policy.stages, _buying_days(project, database, as_of))
+    database.table(CUSTOMERS)
+    cuts = stages_at(past)
     with engine.transaction(database.ibis):
-        buyers = _scored_buyers(project, database, as_of)
-        profile = _profile(customers, buyers, _visits(project, database, as_of), cuts)
-        database.store_own(PROFILE, profile.order_by("customer_id"))
-        state = {"as_of": naive(as_of), "settings": _fingerprint(project)}
-        database.note_profile([state])
+        found = _parts(past, refreeze=refreeze)
+        state = engine.store(database.ibis, _STATE, state_of(found, past, cuts, today_only=True), temp=True)
+        earlier = earlier_columns(past, state, database.profile_runs(), scoring(project))
+        database.store_own(PROFILE, assembled(found, past, state, earlier).order_by("customer_id"))
+        keep(database, past.as_of, state, scoring(project))
+        database.note_profile([{"as_of": naive(past.as_of), "settings": _fingerprint(project)}])
     return cuts
 
 
-def _orders(database: CustomerDatabase, as_of: datetime) -> ir.Table:
-    if ORDER not in database.tables():
-        return ibis.memtable([], schema=ibis.schema(_NO_ORDERS))
-    return database.net_orders(as_of)
+def _parts(past: Past, *, refreeze: bool = False) -> Parts:
+    """What stages need: the customers, buyers with scores, and what they looked at, each read once."""
+    seen = attention(past)
+    if seen is not None:
+        seen = engine.store(past.database.ibis, _ATTENTION, seen, temp=True)
+    return Parts(past.database.table(CUSTOMERS), scored_buyers(past, seen, refreeze=refreeze), seen)
 
 
-def _first_moment(database: CustomerDatabase) -> datetime | None:
-    """When the oldest order was placed, naive UTC: the engine knows it without looking."""
-    if ORDER not in database.tables():
-        return None
-    first: datetime | None = database.table(ORDER)["at"].min().to_pyarrow().as_py()
-    return first
+def stages_at(past: Past) -> StageCuts:
+    """The cut points of stages by what was known then."""
+    orders = past.orders
+    days = orders.select(orders.customer_id, day=past.order_day(orders["at"])).distinct()
+    return stage_cuts(past.project.settings.policy.stages, days)
 
 
-def _buying_days(project: Project, database: CustomerDatabase, as_of: datetime) -> ir.Table:
-    """Every day on which a customer bought, once."""
-    orders = _orders(database, as_of)
-    day = shop_day(orders["at"], project.zone, since=_first_moment(database))
-    return orders.select(orders.customer_id, day=day).distinct()
-
-
-def _scored_buyers(project: Project, database: CustomerDatabase, as_of: datetime) -> ir.Table:
+def scored_buyers(past: Past, seen: ir.Table | None, *, refreeze: bool = False) -> ir.Table:
     """One row per known customer with a valid order: raw values and RFM scores."""
+    project, database = past.project, past.database
     settings = project.settings.policy.rfm
-    buyers = _buyers(project, database, as_of, settings.window)
-    stored = engine.store(database.ibis, _BUYERS, buyers.semi_join(database.table(CUSTOMERS), "customer_id"), temp=True)
-    return rfm.scored(stored, settings, project.currency)
+    found = buyers(past).semi_join(database.table(CUSTOMERS), "customer_id")
+    if settings.recency_of == "visit":
+        found = _by_visit(past, found, seen)
+    stored = engine.store(database.ibis, _BUYERS, found, temp=True)
+    how = rfm.scales(settings, project.currency, _frozen(past, stored, refreeze=refreeze))
+    return rfm.named(rfm.scored(stored, how), project.segment_map, settings)
 
 
-def _buyers(project: Project, database: CustomerDatabase, as_of: datetime, window: Duration) -> ir.Table:
-    """One row per customer with a valid order before a moment."""
-    orders = _orders(database, as_of)
-    at, net = orders["at"], orders.net
-    days = shop_day(at, project.zone, since=_first_moment(database))
-    year, recent = (at >= _literal(length.before(as_of)) for length in (_YEAR, window))
-    found = orders.group_by("customer_id").agg(
-        first_order_at=at.min(),
-        last_order_at=at.max(),
-        orders=orders.count(),
-        buying_days=days.nunique(),
-        frequency_365d=year.sum(),
-        money_365d=net.sum(where=year).fill_null(0),
-        rfm_orders=recent.sum(),
-        rfm_money=net.sum(where=recent).fill_null(0),
-    )
-    last_day = shop_day(found.last_order_at, project.zone, since=_first_moment(database))
-    found = found.mutate(recency_days=_days_until(project, as_of, last_day))
-    return _less_returns(database, found, as_of, window)
+def _by_visit(past: Past, found: ir.Table, seen: ir.Table | None) -> ir.Table:
+    """The buyers with recency since the last visit; unknown for those who never came."""
+    if seen is None:
+        return found.mutate(**{rfm.RECENCY: ibis.null("int64")})
+    visits = seen.select("customer_id", visit_days=past.days_since(past.day(seen.last_visit_at)))
+    joined = found.left_join(visits, "customer_id")
+    kept = {name: joined[name] for name in found.columns if name != rfm.RECENCY}
+    return joined.select(**kept, **{rfm.RECENCY: joined.visit_days})
 
 
-def _less_returns(database: CustomerDatabase, buyers: ir.Table, as_of: datetime, window: Duration) -> ir.Table:
-    """The buyers with money lowered by what came back of orders we do not know."""
-    back = database.unmatched_returns(as_of)
-    year, recent = (back["at"] >= _literal(length.before(as_of)) for length in (_YEAR, window))
-    lost = back.group_by("customer_id").agg(
-        lost_365d=back.amount.sum(where=year), lost_rfm=back.amount.sum(where=recent)
-    )
-    joined = buyers.left_join(lost, "customer_id")
-    return joined.mutate(
-        money_365d=joined.money_365d - joined.lost_365d.fill_null(0),
-        rfm_money=joined.rfm_money - joined.lost_rfm.fill_null(0),
-    ).select(buyers.columns)
-
-
-def _visits(project: Project, database: CustomerDatabase, as_of: datetime) -> ir.Table | None:
-    if VISITED not in database.tables():
-        return None
-    visits = before(database.table(VISITED), as_of)
-    last = visits.group_by("customer_id").agg(last_visit_at=visits["at"].max())
-    days = _days_until(project, as_of, shop_day(last.last_visit_at, project.zone))
-    return last.select("customer_id", visit_recency_days=days)
-
-
-def _profile(customers: ir.Table, buyers: ir.Table, visits: ir.Table | None, cuts: StageCuts) -> ir.Table:
-    joined = customers.left_join(buyers, "customer_id")
-    values = {column: buyers[column] for column in buyers.columns if column != "customer_id"}
-    for column in ("orders", "buying_days", "frequency_365d", "money_365d"):
-        values[column] = buyers[column].fill_null(0)
-    stage = ibis.ifelse(gone(customers), "dead", stage_of(buyers.recency_days, cuts))
-    flags = contact_flags(customers)
-    if "email" in customers.columns:
-        values[MAILABLE] = mailable(customers.email) if "email_ok" in customers.columns else flags["email_ok"]
-    profile = joined.select(customers.customer_id, **values, **flags, stage=stage)
-    profile = profile.drop("rfm_orders", "rfm_money")
-    if visits is None:
-        return profile
-    seen = profile.left_join(visits, "customer_id")
-    return seen.select(*profile.columns, visits.visit_recency_days)
-
-
-def _literal(moment: datetime) -> ir.TimestampValue:
-    return ibis.timestamp(naive(moment))
-
-
-def _days_until(project: Project, as_of: datetime, day: ir.DateValue) -> ir.IntegerValue:
-    """Calendar days in the shop's zone from `day` to the moment."""
-    today: date = as_of.astimezone(project.zone).date()
-    days: ir.IntegerValue = ibis.date(today).delta(day, unit="day")
-    return days
-
-
-def _report(project: Project, database: CustomerDatabase, as_of: datetime, cuts: StageCuts) -> ProfileReport:
-    profile = database.own(PROFILE)
-    stages = _counts(profile, "stage")
-    segments = _counts(profile.filter(profile["rfm.segment"].notnull()), "rfm.segment")
-    orders = _orders(database, as_of)
-    strangers = orders.anti_join(database.table(CUSTOMERS), "customer_id").customer_id.nunique()
-    bought = profile.filter(profile.orders > 0)
-    seen = _first_row(
-        bought.aggregate(
-            buyers=bought.count(),
-            first=bought.first_order_at.min(),
-            last=bought.recency_days.min(),
-            most=bought.orders.max(),
-        )
-    )
-    rates = _check(project, database, as_of, cuts)
-    return ProfileReport(
-        as_of=as_of,
-        customers=int(profile.count().execute()),
-        buyers=int(str(seen["buyers"])),
-        strangers=int(strangers.execute()),
-        stages={stage: stages.get(stage, 0) for stage in STAGES},
-        segments={name: segments.get(name, 0) for name in rfm.SEGMENTS},
-        stage_cuts=cuts.sentence,
-        stage_rates=rates.pop("stage"),
-        score_rates=rates,
-        warnings=_warnings(seen, as_of),
-    )
-
-
-def _warnings(seen: dict[str, object], as_of: datetime) -> tuple[str, ...]:
-    first, last, most = seen["first"], seen["last"], seen["most"]
-    if not isinstance(first, datetime) or not isinstance(last, int) or not isinstance(most, int):
-        return ("nobody has bought yet: no RFM, everybody is a prospect",)
-    history = (naive(as_of) - first).days
-    buyers = int(str(seen["buyers"]))
-    return rfm.warnings(buyers=buyers, history_days=history, days_since_last_order=last, most_orders=most)
-
-
-def _first_row(rows: ir.Table) -> dict[str, object]:
-    found: dict[str, object] = rows.to_pyarrow().to_pylist()[0]
-    return found
-
-
-def _counts(rows: ir.Table, column: str) -> dict[str, int]:
-    counted = rows.group_by(value=rows[column]).agg(rows=rows.count()).to_pyarrow()
-    return dict(zip(counted["value"].to_pylist(), counted["rows"].to_pylist(), strict=True))
-
-
-def _check(
-    project: Project, database: CustomerDatabase, as_of: datetime, cuts: StageCuts
-) -> dict[str, tuple[Rate, ...]]:
-    """How many of each stage and score 90 days ago have bought since: what a stage or score is worth."""
-    earlier = as_of - _AHEAD
-    buyers = _scored_buyers(project, database, earlier)
-    later = _orders(database, as_of).filter(lambda orders: orders["at"] >= _literal(earlier))
-    since = later.select("customer_id").distinct().mutate(bought=True)
-    joined = buyers.mutate(stage=stage_of(buyers.recency_days, cuts)).left_join(since, "customer_id")
-    found = joined.mutate(bought=joined.bought.fill_null(engine.FALSE))
-    rates = {"stage": _rates(found, "stage")}
-    order = {stage: position for position, stage in enumerate(STAGES)}
-    rates["stage"] = tuple(sorted(rates["stage"], key=lambda rate: order[str(rate.level)]))
-    return rates | {column: _rates(found, column) for column in ("rfm.r", "rfm.f", "rfm.m")}
-
-
-def _rates(rows: ir.Table, column: str) -> tuple[Rate, ...]:
-    counted = (
-        rows.group_by(level=rows[column])
-        .agg(customers=rows.count(), bought=rows.bought.sum())
-        .order_by("level")
-        .to_pyarrow()
-        .to_pylist()
-    )
-    return tuple(Rate(row["level"], row["customers"], row["bought"]) for row in counted)
+def _frozen(past: Past, buyers: ir.Table, *, refreeze: bool) -> tuple[int, ...]:
+    """The kept cut points of money; made of these buyers the first time, and when asked to."""
+    settings = past.project.settings.policy.rfm
+    if settings.money != "frozen":
+        return ()
+    kept = past.database.own(RFM_CUTS).order_by("position").to_pyarrow().to_pylist()
+    if len(kept) == settings.scores - 1 and not refreeze:
+        return tuple(row["cut"] for row in kept)
+    cuts = rfm.rounded_cuts(engine.cut_points(buyers[rfm.MONEY], settings.scores))
+    rows = [
+        {"as_of": naive(past.as_of), "position": position, "cut": cut} for position, cut in enumerate(cuts, start=1)
+    ]
+    if rows:
+        past.database.store_own(RFM_CUTS, ibis.memtable(rows, schema=past.database.own(RFM_CUTS).schema()))
+    return cuts

@@ -1,78 +1,156 @@
-"""RFM: recency, frequency and money as scores from 1 to 5 (5 is best), and the named segments made of them."""
+"""RFM: recency, frequency and money as scores from 1 to k (k is best), and the named segments made of them."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
 
 import ibis
 import ibis.expr.types as ir
 
 from campanile.customers import engine
 from campanile.money import Currency
-from campanile.spec.settings import RfmSettings
+from campanile.spec.scoring import RfmSettings
+from campanile.spec.segment_map import SegmentMap, SegmentRule, own_map
 
-SCORES = 5
-
-#: Recency scores and frequency scores of every named segment. Covers all 25 cells exactly once.
-SEGMENTS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "champion": ((5,), (4, 5)),
-    "loyal": ((3, 4), (4, 5)),
-    "potential_loyalist": ((4, 5), (2, 3)),
-    "new": ((5,), (1,)),
-    "promising": ((4,), (1,)),
-    "need_attention": ((3,), (3,)),
-    "about_to_sleep": ((3,), (1, 2)),
-    "at_risk": ((1, 2), (3, 4)),
-    "cant_lose": ((1, 2), (5,)),
-    "hibernating": ((1, 2), (1, 2)),
-}
+#: The columns that `scored` reads: days since the last order or visit, orders or days, money in minor units.
+RECENCY, FREQUENCY, MONEY = "rfm_recency", "rfm_frequency", "rfm_money"
 
 #: What RFM needs to mean something (Klaviyo's published preconditions).
 _FEWEST_BUYERS = 500
 _SHORTEST_HISTORY = 180
 _LONGEST_PAUSE = 30
 _FEWEST_ORDERS = 3
+#: Digits that stay of a frozen cut point.
+_DIGITS = 2
 
 
-def scored(buyers: ir.Table, settings: RfmSettings, currency: Currency) -> ir.Table:
-    """The buyers with `rfm.r`, `rfm.f`, `rfm.m`, `rfm.sum`, `rfm.code` and `rfm.segment`.
+@dataclass(frozen=True)
+class Scale:
+    """How one letter becomes a score: by a method, or by fixed bounds in the order of the settings."""
+
+    method: str
+    bounds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scales:
+    """How the three letters become scores from 1 to `scores`."""
+
+    scores: int
+    recency: Scale
+    frequency: Scale
+    money: Scale
+
+    @property
+    def for_scopes(self) -> Scales:
+        """The same for part of the lines, where cut points of all the money would say nothing."""
+        return replace(self, money=Scale("quantile"))
+
+
+def scales(settings: RfmSettings, currency: Currency, frozen: Sequence[int] = ()) -> Scales:
+    """How this shop scores.
 
     Args:
-        buyers: One row per customer with a valid order: recency_days, and rfm_orders and rfm_money in the RFM window.
-        settings: Fixed cut points, or None for quantiles.
-        currency: Of the shop; fixed cut points of money are in its major units.
+        settings: Of the shop.
+        currency: Of the shop; its settings give cut points of money in major units.
+        frozen: The kept cut points of money in minor units, where settings ask for frozen ones.
     """
-    money_cuts = None if settings.money is None else tuple(currency.minor(cut) for cut in settings.money)
-    recency = _recency_score(buyers, settings.recency)
-    frequency = _score(buyers.rfm_orders, settings.frequency)
-    # A customer who sent back more than was bought has the lowest score, however the quantiles fall.
-    money = ibis.ifelse(buyers.rfm_money < 0, 1, _score(buyers.rfm_money, money_cuts))
-    with_scores = buyers.mutate(**{"rfm.r": recency, "rfm.f": frequency, "rfm.m": money})
-    r, f, m = (with_scores[f"rfm.{letter}"] for letter in "rfm")
-    return with_scores.mutate(
+    money = settings.money
+    if money == "frozen":
+        of_money = Scale("fixed", tuple(frozen)) if frozen else Scale("quantile")
+    else:
+        of_money = _scale(money if isinstance(money, str) else tuple(currency.minor(cut) for cut in money))
+    return Scales(settings.scores, _scale(settings.recency), _scale(settings.frequency), of_money)
+
+
+def _scale(setting: tuple[int, ...] | str) -> Scale:
+    return Scale(setting) if isinstance(setting, str) else Scale("fixed", setting)
+
+
+def scored(buyers: ir.Table, how: Scales, *, prefix: str = "rfm") -> ir.Table:
+    """The buyers with three scores, as `rfm.r`, `rfm.f` and `rfm.m`.
+
+    Args:
+        buyers: One row per customer: customer_id, rfm_recency (unknown where nobody came), rfm_frequency, rfm_money.
+        how: Methods and cut points.
+        prefix: What stands before the letters.
+    """
+    r, f, m = (f"{prefix}.{letter}" for letter in "rfm")
+    found = buyers.mutate(_freshness=(-buyers[RECENCY]).cast("int64"))
+    found = found.mutate(**{r: _recency_score(found, how)})
+    found = found.mutate(**{f: _score(found, FREQUENCY, how.frequency, how.scores, within=(r,))})
+    score = _score(found, MONEY, how.money, how.scores, within=(r, f))
+    if how.money.method != "nested":
+        # A customer who sent back more than was bought has the lowest score, however the quantiles fall.
+        score = ibis.ifelse(found[MONEY] < 0, 1, score)
+    return found.mutate(**{m: score}).drop("_freshness")
+
+
+def named(buyers: ir.Table, segments: SegmentMap, settings: RfmSettings) -> ir.Table:
+    """The scored buyers with `rfm.sum`, `rfm.code`, `rfm.segment`, and `rfm8` where each letter is high or low."""
+    r, f, m = (buyers[f"rfm.{letter}"] for letter in "rfm")
+    high = _halves(buyers, settings)
+    return buyers.mutate(
         **{
             "rfm.sum": r + f + m,
             "rfm.code": r.cast("string") + f.cast("string") + m.cast("string"),
-            "rfm.segment": ibis.cases(*((r.isin(rs) & f.isin(fs), name) for name, (rs, fs) in SEGMENTS.items())),
+            "rfm.segment": segment_of(segments, *(high if segments.high_low else (r, f, m))),
+            "rfm8": segment_of(own_map("eight"), *high),
         }
     )
 
 
-def _score(values: ir.IntegerColumn, lower_bounds: Sequence[int] | None) -> ir.IntegerValue:
-    """The score of each value: by the lower bounds of scores 2 to 5, or tie-safe by quantiles without them."""
-    if lower_bounds is not None:
-        return _count(values >= bound for bound in lower_bounds)
-    return _count(values > cut for cut in engine.cut_points(values, SCORES))
+def segment_of(segments: SegmentMap, r: ir.Value, f: ir.Value, m: ir.Value) -> ir.StringValue:
+    """The name of the cell of three scores."""
+    scores = {"r": r, "f": f, "m": m, "fm": (f + m + 1) // 2}
+    values = [scores[axis] for axis in segments.axes]
+    return ibis.cases(*((_inside(rule, values), rule.name) for rule in segments.rules))
 
 
-def _recency_score(buyers: ir.Table, most_days: Sequence[int] | None) -> ir.IntegerValue:
-    """The score of days since the last order: the fewer, the better."""
-    days = buyers.recency_days
-    if most_days is not None:
-        return _count(days <= bound for bound in most_days)
-    freshness = buyers.mutate(freshness=-days).freshness
-    return _count(-days > cut for cut in engine.cut_points(freshness, SCORES))
+def _inside(rule: SegmentRule, values: Sequence[ir.Value]) -> ir.BooleanValue:
+    boxes = [
+        functools.reduce(
+            lambda left, right: left & right,
+            (value.between(low, high) for value, (low, high) in zip(values, box, strict=True)),
+        )
+        for box in rule.boxes
+    ]
+    return cast(ir.BooleanValue, functools.reduce(lambda left, right: left | right, boxes))
+
+
+def _halves(buyers: ir.Table, settings: RfmSettings) -> list[ir.IntegerValue]:
+    """Each letter as 2 where it is high and 1 where it is low: above the mean of all, or from a score on."""
+    letters = [buyers[f"rfm.{letter}"] for letter in "rfm"]
+    if isinstance(settings.high, int):
+        return [ibis.ifelse(letter >= settings.high, 2, 1) for letter in letters]
+    sums = buyers.aggregate(rows=buyers.count(), **{letter.get_name(): letter.sum() for letter in letters})
+    totals = sums.to_pyarrow().to_pylist()[0]
+    rows = totals["rows"]
+    return [ibis.ifelse(letter * rows > (totals[letter.get_name()] or 0), 2, 1) for letter in letters]
+
+
+def _recency_score(buyers: ir.Table, how: Scales) -> ir.IntegerValue:
+    """The score of days since the last order: the fewer, the better; the lowest for those who never came."""
+    if how.recency.method == "fixed":
+        score = _count(buyers[RECENCY] <= bound for bound in how.recency.bounds)
+    else:
+        score = _score(buyers, "_freshness", how.recency, how.scores, within=())
+    return ibis.coalesce(score, 1) if how.recency.method != "nested" else score
+
+
+def _score(buyers: ir.Table, column: str, scale: Scale, scores: int, *, within: tuple[str, ...]) -> ir.IntegerValue:
+    """The score of each value: by fixed lower bounds, tie-safe by quantiles, or by parts of equal size."""
+    values = cast(ir.IntegerColumn, buyers[column])
+    if scale.method == "fixed":
+        return _count(values >= bound for bound in scale.bounds)
+    if scale.method == "quantile":
+        return _count(values > cut for cut in engine.cut_points(values, scores))
+    order = [ibis.asc(values, nulls_first=True), buyers.customer_id]
+    parts = ibis.ntile(scores).over(group_by=[buyers[name] for name in within], order_by=order)
+    return cast(ir.IntegerValue, parts.cast("int64") + 1)
 
 
 def _count(conditions: Iterable[ir.BooleanValue]) -> ir.IntegerValue:
@@ -81,7 +159,23 @@ def _count(conditions: Iterable[ir.BooleanValue]) -> ir.IntegerValue:
     return functools.reduce(lambda total, holds: total + holds.cast("int64"), conditions, one)
 
 
-def tie_safe(worse: int, count: int, scores: int = SCORES) -> int:
+def rounded_cuts(cuts: Sequence[int]) -> tuple[int, ...]:
+    """Cut points to keep: two digits of each, still rising.
+
+    >>> rounded_cuts([1234, 1251, 56789])
+    (1200, 1300, 57000)
+    >>> rounded_cuts([3, 3, 4])
+    (3, 4, 5)
+    """
+    found: list[int] = []
+    for cut in cuts:
+        unit = 10 ** max(len(str(abs(cut))) - _DIGITS, 0)
+        rounded = (cut + unit // 2) // unit * unit
+        found.append(max(rounded, found[-1] + 1) if found else max(rounded, 1))
+    return tuple(found)
+
+
+def tie_safe(worse: int, count: int, scores: int = 5) -> int:
     """The score of a customer when `worse` of `count` customers are strictly worse.
 
     >>> [tie_safe(worse, 10) for worse in (0, 1, 2, 9)]

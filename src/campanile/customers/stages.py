@@ -8,7 +8,8 @@ import ibis
 import ibis.expr.types as ir
 
 from campanile.customers import engine
-from campanile.spec.settings import StageSettings
+from campanile.customers.changes import ORDER, REACH, SIGN, TIME
+from campanile.spec.scoring import StageSettings
 
 #: In the order of life; `prospect` comes before the first order.
 STAGES = ("prospect", "active", "silent", "sleeping", "lapsed", "dead")
@@ -86,4 +87,79 @@ def stage_of(days: ir.IntegerValue, cuts: StageCuts) -> ir.StringValue:
         (days <= cuts.sleeping, "sleeping"),
         (days <= cuts.lapsed, "lapsed"),
         else_="dead",
+    )
+
+
+@dataclass(frozen=True)
+class Staged:
+    """The columns of a customer's stage.
+
+    Attributes:
+        stage: One of `STAGES`.
+        why: What decides it: order, time, visit or contact.
+        since_day: The first day of the stage by what is known now; unknown where an order, a sign or reach decides.
+    """
+
+    stage: ir.StringValue
+    why: ir.StringValue
+    since_day: ir.IntegerValue
+
+
+def staged(
+    days: ir.IntegerValue, sign_days: ir.IntegerValue, gone: ir.BooleanValue, cuts: StageCuts, hold: int
+) -> Staged:
+    """The stage with what decides it, and how many days ago it began where days gone by decide it.
+
+    Args:
+        days: Since the last valid order; NULL for none.
+        sign_days: Since the last visit, click or enquiry; NULL for none.
+        gone: Whether the customer cannot be reached, or asked to be forgotten.
+        cuts: The last days of each stage.
+        hold: A sign in so many days holds a customer one stage higher; 0 where nothing does.
+    """
+    natural = stage_of(days, cuts)
+    held = natural.isin(list(_HIGHER)) & (sign_days <= hold).fill_null(engine.FALSE)
+    held = held if hold else engine.FALSE
+    higher = natural.cases(*_HIGHER.items(), else_=natural)
+    limits = {"silent": cuts.active, "sleeping": cuts.silent, "lapsed": cuts.sleeping, "dead": cuts.lapsed}
+    by_days = days - natural.cases(*limits.items(), else_=ibis.null("int64")) - 1
+    since = ibis.least(by_days, ibis.coalesce(sign_days - hold - 1, by_days)) if hold else by_days
+    since = ibis.greatest(since, 0)
+    return Staged(
+        stage=ibis.cases((gone, "dead"), (held, higher), else_=natural),
+        why=ibis.cases((gone, REACH), (held, SIGN), (natural.isin(["prospect", "active"]), ORDER), else_=TIME),
+        since_day=ibis.ifelse(gone | held, ibis.null("int64"), since),
+    )
+
+
+#: Where a sign of life holds a customer.
+_HIGHER = {"silent": "active", "sleeping": "silent", "lapsed": "sleeping", "dead": "lapsed"}
+
+#: Parts of a stage: a prospect by how long known and how lately heard of, and who has bought once and lately.
+SUBSTAGES = ("new_lead", "active_lead", "cold_lead", "inactive_lead", "new")
+_COLD, _INACTIVE = 90, 180
+
+
+def substage_of(
+    stage: ir.StringValue, orders: ir.IntegerValue, known_days: ir.IntegerValue, sign_days: ir.IntegerValue
+) -> ir.StringValue:
+    """The part of a stage, NULL for none.
+
+    A prospect known for at most 90 days is a new lead, one heard of in 90 days an active lead; then a cold lead, and
+    after 180 days without a word an inactive one. An active customer with exactly one order is new.
+
+    Args:
+        stage: Of the customer.
+        orders: Valid ones.
+        known_days: Days since the customer is known; NULL where nobody wrote it down.
+        sign_days: Days since the last visit, click or enquiry; NULL for none.
+    """
+    prospect = stage == "prospect"
+    silent = ibis.least(ibis.coalesce(sign_days, known_days), ibis.coalesce(known_days, sign_days))
+    return ibis.cases(
+        ((stage == "active") & (orders == 1), "new"),
+        (prospect & (known_days <= _COLD), "new_lead"),
+        (prospect & (sign_days <= _COLD), "active_lead"),
+        (prospect & (silent > _INACTIVE), "inactive_lead"),
+        (prospect & silent.notnull(), "cold_lead"),
     )

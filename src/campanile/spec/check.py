@@ -14,21 +14,23 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from campanile.errors import Problem, did_you_mean
+from campanile.errors import Problem, ProblemsError, did_you_mean
 from campanile.spec.campaign import CampaignSpec
 from campanile.spec.conditions import Metric, Segment, Target
 from campanile.spec.experiment import ExperimentSpec
 from campanile.spec.fields import Unreadable, name, shown
 from campanile.spec.grammar import Names, parse_target
 from campanile.spec.import_references import check_imports, mapped_columns
-from campanile.spec.loader import FileReport, Path_, load_document
+from campanile.spec.loader import FileReport, Path_, load_document, nearest_line
 from campanile.spec.named import KEYS, Named, read_named
 from campanile.spec.people import COMPUTED_HOUSEHOLDS
 from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, keys, part
+from campanile.spec.scoring import RfmSettings
+from campanile.spec.segment_map import SegmentMap, own_map, segment_map
 from campanile.spec.sentences import report_errors
 from campanile.spec.settings import ProjectSettings
 from campanile.spec.shop_tables import ShopTables, shop_tables
-from campanile.spec.vocabulary import Vocabulary, load_vocabulary
+from campanile.spec.vocabulary import Vocabulary, load_vocabulary, with_scores
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -66,6 +68,7 @@ class Parts:
 class _Files:
     """The files of a project with their reports."""
 
+    root: Path
     settings: SpecFile
     segments: SpecFile
     campaigns: Mapping[str, SpecFile]
@@ -77,7 +80,24 @@ class _Files:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        return load_vocabulary().without_values(mapped_columns(self.settings.data, "customers"))
+        words = with_scores(load_vocabulary(), self.rfm, self.segment_map)
+        return words.without_values(mapped_columns(self.settings.data, "customers"))
+
+    @property
+    def rfm(self) -> RfmSettings:
+        """How this shop scores; as every shop does where its settings cannot be read."""
+        try:
+            return RfmSettings.model_validate(part(self.settings.data, "policy", "rfm") or {})
+        except ValueError:
+            return RfmSettings()
+
+    @property
+    def segment_map(self) -> SegmentMap:
+        """The map of segments in use; the product's own where the shop's cannot be read."""
+        try:
+            return segment_map(self.rfm.segments, self.root)
+        except ProblemsError:
+            return own_map("default")
 
     @property
     def shop(self) -> ShopTables | None:
@@ -86,7 +106,8 @@ class _Files:
         households = part(self.settings.data, "policy", "people", "household") in COMPUTED_HOUSEHOLDS
         if columns.get("customers") and households:
             columns["customers"] = (*columns["customers"], "household")
-        return shop_tables(columns, holds_out="holdout" in keys(self.settings.data, "policy"))
+        holds_out = "holdout" in keys(self.settings.data, "policy")
+        return shop_tables(columns, holds_out=holds_out, scopes=self.rfm.scopes)
 
 
 def read_project(root: Path) -> Parts:
@@ -103,6 +124,7 @@ def check_project(root: Path) -> Parts:
 
 def _read_files(root: Path) -> _Files:
     return _Files(
+        root,
         read_file(root, root / "campanile.yaml"),
         read_file(root, root / "segments.yaml", required=False),
         _read_folder(root, "campaigns"),
@@ -123,9 +145,25 @@ def _parts(files: _Files, root: Path) -> Parts:
         _known(experiments),
         named.segments,
         named.metrics,
-        _problems(files.settings, files.segments),
+        (*_problems(files.settings, files.segments), *_map_problems(files)),
         _broken(files),
     )
+
+
+def _map_problems(files: _Files) -> tuple[Problem, ...]:
+    """What is wrong with the map of segments, or between it and the scores it is laid over."""
+    rfm, report = files.rfm, FileReport(files.settings.report.file, lines=files.settings.report.lines)
+    place = ("policy", "rfm", "segments")
+    try:
+        found = segment_map(rfm.segments, files.root)
+    except ProblemsError as error:
+        return tuple(
+            replace(each, line=nearest_line(report.lines, place)) if not each.line else each for each in error.problems
+        )
+    if not found.high_low and found.scores != rfm.scores:
+        what = f"the map of segments {rfm.segments} is made for {found.scores} scores, and rfm makes {rfm.scores}"
+        report(place, what, f"write scores: {found.scores}, or choose another map")
+    return tuple(report.problems)
 
 
 def _lacking(files: _Files, shop: ShopTables) -> tuple[Problem, ...]:

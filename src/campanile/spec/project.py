@@ -12,6 +12,7 @@ from campanile.money import Currency
 from campanile.spec.campaign import CampaignSpec
 from campanile.spec.conditions import Metric, Segment
 from campanile.spec.experiment import ExperimentSpec
+from campanile.spec.segment_map import SegmentMap, segment_map
 from campanile.spec.settings import ProjectSettings
 
 
@@ -57,6 +58,11 @@ class Project:
     def zone(self) -> ZoneInfo:
         """The shop's time zone."""
         return self.settings.shop.timezone
+
+    @property
+    def segment_map(self) -> SegmentMap:
+        """What cells of RFM scores are called here."""
+        return segment_map(self.settings.policy.rfm.segments, self.root)
 
     @property
     def database_path(self) -> Path:

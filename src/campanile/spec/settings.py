@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from decimal import Decimal
+from collections.abc import Mapping
 from email.utils import parseaddr
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
@@ -27,7 +26,6 @@ from campanile.spec.fields import (
     Whole,
     YesNo,
     Zone,
-    amount,
     number,
     shown,
     whole,
@@ -35,8 +33,7 @@ from campanile.spec.fields import (
 from campanile.spec.mapping import TableMapping
 from campanile.spec.people import PeopleSettings
 from campanile.spec.policy import Caps, CapScope, Holdout, MarketingShare, default_caps
-
-Cut = TypeVar("Cut", int, Decimal)
+from campanile.spec.scoring import RfmSettings, StageSettings
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _URL = re.compile(r"https?://[^\s/?#]+(?:/[^\s?#]*)?")
@@ -119,31 +116,6 @@ def _seconds(value: object) -> float:
     return seconds
 
 
-def _cuts(read: Callable[[object], Cut]) -> Callable[[object], tuple[Cut, ...] | None]:
-    """A parser of four rising cut points between five scores; `quantile` is None."""
-
-    def parse(value: object) -> tuple[Cut, ...] | None:
-        if value is None or value == "quantile":
-            return None
-        cuts = tuple(read(item) for item in value) if isinstance(value, list | tuple) else ()
-        if len(cuts) != 4 or list(cuts) != sorted(set(cuts)):
-            raise Unreadable(
-                f"wants quantile or four rising numbers, got {shown(value)}", "write it as in [2, 3, 5, 10]"
-            )
-        return cuts
-
-    return parse
-
-
-_CUTS = WithJsonSchema(
-    {
-        "words": "quantile, or four rising numbers",
-        "examples": [[2, 3, 5, 10]],
-        "anyOf": [{"const": "quantile"}, {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}],
-    }
-)
-WholeCuts = Annotated[tuple[int, ...] | None, PlainValidator(_cuts(whole)), _CUTS]
-AmountCuts = Annotated[tuple[Decimal, ...] | None, PlainValidator(_cuts(amount)), _CUTS]
 Port = Annotated[
     int,
     PlainValidator(_port),
@@ -272,44 +244,6 @@ class RatesSettings(Spec):
     holds: Days = Field(7, description="For how long a rate holds when none follows: banks make none on holidays.")
 
 
-class StageSettings(Spec):
-    """Until how many days after the last order a customer is active, silent, sleeping, lapsed; then dead.
-
-    Without any, the 75th, 90th and 95th percentile of the shop's own repurchase gaps decide.
-    """
-
-    active: Days | None = Field(None, description="Last day of active.")
-    silent: Days | None = Field(None, description="Last day of silent.")
-    sleeping: Days | None = Field(None, description="Last day of sleeping.")
-    lapsed: Days | None = Field(None, description="Last day of lapsed; after it a customer is dead.")
-
-    @model_validator(mode="after")
-    def _all_and_rising(self) -> StageSettings:
-        days = (self.active, self.silent, self.sleeping, self.lapsed)
-        known = [day for day in days if day is not None]
-        if known and len(known) < len(days):
-            raise Unreadable("stages want active, silent, sleeping and lapsed together", "give all four, or none")
-        if known != sorted(set(known)):
-            raise Unreadable("stages must get longer from active to lapsed", "as in 90d, 180d, 365d, 730d")
-        return self
-
-
-class RfmSettings(Spec):
-    """How recency, frequency and money become scores from 1 to 5."""
-
-    window: Length = Field(Duration(days=365), description="Orders that frequency and money look at.")
-    recency: WholeCuts = Field(
-        None, description="`quantile` (the default), or the most days since the last order for scores 5, 4, 3 and 2."
-    )
-    frequency: WholeCuts = Field(
-        (2, 3, 5, 10), description="`quantile`, or the fewest orders for scores 2, 3, 4 and 5."
-    )
-    money: AmountCuts = Field(
-        None,
-        description="`quantile` (the default), or the smallest sums for scores 2, 3, 4 and 5, in the shop's currency.",
-    )
-
-
 class Policy(Spec):
     """Rules for every campaign."""
 
@@ -333,6 +267,12 @@ class Policy(Spec):
     people: PeopleSettings | None = Field(None, description="Which customer records are one person.")
     audit: AuditSettings = Field(
         default_factory=AuditSettings, description="Limits of the audit beyond which no campaign is planned."
+    )
+    aipl: Length = Field(
+        Duration(days=365), description="How far back contacts, clicks and orders count for the AIPL stage."
+    )
+    tiers: tuple[Text, ...] = Field(
+        (), description="Member levels from the lowest to the highest, so that a change of `tier` has a direction."
     )
 
 

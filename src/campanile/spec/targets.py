@@ -13,7 +13,7 @@ from campanile.spec.grammar import Names, parse_conditions, parse_target
 from campanile.spec.loader import FileReport, load_document
 from campanile.spec.named import KEYS, Named, read_named
 from campanile.spec.project import Project
-from campanile.spec.vocabulary import load_vocabulary
+from campanile.spec.vocabulary import Vocabulary, load_vocabulary, with_scores
 
 
 def read_target_file(file: str, project: Project) -> tuple[Target, Named]:
@@ -30,7 +30,7 @@ def read_target_file(file: str, project: Project) -> tuple[Target, Named]:
         raise ProblemsError(report.problems)
     for key in data.keys() - set(known):
         report((key,), f'unknown key "{key}"', did_you_mean(key, known))
-    vocabulary = load_vocabulary()
+    vocabulary = _words_of(project)
     named = read_named(data, report, vocabulary, beside=_of(project))
     target = parse_target(data["target"], vocabulary=vocabulary, names=named.names, report=report, at=("target",))
     if report.problems or target is None:
@@ -50,13 +50,14 @@ def read_conditions_file(file: str, project: Project) -> tuple[dict[str, Conditi
         report((), f"the file wants a list, got {shown(data)}", "write - {name: NAME, condition: {…}}")
         raise ProblemsError(report.problems)
     names, conditions, errors = _of(project).names, {}, {}
+    vocabulary = _words_of(project)
     for index, item in enumerate(data):
         if not isinstance(item, dict) or item.keys() != {"name", "condition"} or not isinstance(item["name"], str):
             report((index,), "an item has a name and a condition", "write - {name: NAME, condition: {…}}")
         elif item["name"] in conditions or item["name"] in errors:
             report((index, "name"), f'the name "{item["name"]}" comes twice', "give each a name of its own")
         else:
-            found = _condition(item["condition"], names)
+            found = _condition(item["condition"], names, vocabulary)
             if isinstance(found, str):
                 errors[item["name"]] = found
             else:
@@ -66,18 +67,23 @@ def read_conditions_file(file: str, project: Project) -> tuple[dict[str, Conditi
     return conditions, errors
 
 
-def _condition(data: object, names: Names) -> Condition | str:
+def _condition(data: object, names: Names, vocabulary: Vocabulary) -> Condition | str:
     """The condition, or what is wrong with it."""
     said: list[str] = []
     found = parse_conditions(
         data if isinstance(data, list) else [data],
-        vocabulary=load_vocabulary(),
+        vocabulary=vocabulary,
         names=names,
         report=lambda _at, what, cure: said.append(f"{what}; {cure}" if cure else what),
     )
     if found is None:
         return " · ".join(said)
     return found[0] if len(found) == 1 else All(found)
+
+
+def _words_of(project: Project) -> Vocabulary:
+    """The vocabulary with the project's own scopes, scores and segments."""
+    return with_scores(load_vocabulary(), project.settings.policy.rfm, project.segment_map)
 
 
 def _of(project: Project) -> Named:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 from campanile.errors import did_you_mean
 
 if TYPE_CHECKING:
+    from campanile.spec.scoring import RfmSettings
+    from campanile.spec.segment_map import SegmentMap
     from campanile.spec.shop_tables import ShopTables
 
 
@@ -41,6 +44,7 @@ CLOCK_FIELDS: Mapping[str, FieldType] = {
     "month": FieldType.NUMBER,
     "day": FieldType.NUMBER,
 }
+_SCOPED = re.compile(r"rfm_[a-z][a-z0-9_]*\.[rfm]")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -100,6 +104,25 @@ def load_vocabulary() -> Vocabulary:
     data = yaml.safe_load((Path(__file__).parent / "vocabulary.yaml").read_text(encoding="utf-8"))
     events = {name: EventType(_types(event["fields"]), event.get("count_by")) for name, event in data["events"].items()}
     return Vocabulary(_types(data["fields"]), events, {name: _values(held) for name, held in data["values"].items()})
+
+
+def with_scores(vocabulary: Vocabulary, rfm: RfmSettings, segments: SegmentMap) -> Vocabulary:
+    """The same, with the fields of a shop's own RFM scopes, and the scores and segments that its settings make."""
+    scoped = {f"rfm_{scope}.{letter}": FieldType.NUMBER for scope in rfm.scopes for letter in "rfm"}
+    scores = tuple(Decimal(score) for score in range(1, rfm.scores + 1))
+    held: dict[str, tuple[str | Decimal, ...]] = dict.fromkeys(("rfm.r", "rfm.f", "rfm.m", *scoped), scores)
+    held |= dict.fromkeys(("rfm.segment", "rfm_segment_before", "rfm_segment_90d_ago"), segments.names)
+    known = {name: values for name, values in held.items() if name in vocabulary.values or name in scoped}
+    return replace(vocabulary, fields={**vocabulary.fields, **scoped}, values={**vocabulary.values, **known})
+
+
+def field_type(name: str) -> FieldType:
+    """What a field of a customer holds; scores of a shop's own RFM scopes are numbers.
+
+    >>> field_type("rfm_teas.r").value, field_type("stage").value
+    ('num', 'str')
+    """
+    return FieldType.NUMBER if _SCOPED.fullmatch(name) else load_vocabulary().fields[name]
 
 
 def _values(held: Sequence[str | int]) -> tuple[str | Decimal, ...]:
