@@ -45,6 +45,8 @@ ASSIGNMENTS = "assignments"
 SUPPRESSED = "suppressed"
 COMMITTED = "committed"
 LEDGER_READ = "ledger_read"
+VALUE_MODELS = "value_models"
+SCORES = "scores"
 
 _OWN: Mapping[str, Mapping[str, str]] = {
     PROFILE_STATE: {"as_of": "timestamp", "settings": "string"},
@@ -60,6 +62,13 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     SUPPRESSED: {"channel": "string", "address": "string"},
     COMMITTED: {"customer_id": "string", "channel": "string"},
     LEDGER_READ: {"ledger": "string", "serial": "int64"},
+    VALUE_MODELS: {
+        "fitted_at": "timestamp", "evidence": "string", "problem": "string", "customers": "int64", "repeaters": "int64",
+        "r": "float64", "alpha": "float64", "a": "float64", "b": "float64", "log_likelihood": "float64",
+        "spend_problem": "string", "spenders": "int64", "correlation": "float64",
+        "p": "float64", "q": "float64", "gamma": "float64",
+    },
+    SCORES: {"name": "string", "version": "string", "as_of": "timestamp", "customers": "int64"},
 }  # fmt: skip
 _NO_RETURNS = {"customer_id": "string", "at": "timestamp(6)", "amount": "int64"}
 _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
