@@ -35,6 +35,7 @@ from campanile.audience.reach import (
 from campanile.clock import iso
 from campanile.customers.database import COMMITTED, SUPPRESSED
 from campanile.customers.engine import arm_number
+from campanile.customers.value import scores
 from campanile.errors import CampanileError
 from campanile.spec.conditions import InSegment, NoneOf, Target
 from campanile.spec.project import Project
@@ -162,7 +163,8 @@ def select(
     Raises:
         CampanileError: the shop has no such field or table, or nobody can be reached by the medium.
     """
-    frame = Frame(as_of, project.zone, project.currency, project.segments, project.metrics)
+    unfit = scores.refused(project, database, as_of)
+    frame = Frame(as_of, project.zone, project.currency, project.segments, project.metrics, unfit)
     aggregates = Aggregates(database, frame)
     rules = [*_target_rules(target, aggregates), *(_medium_rules(medium, project, aggregates) if medium else ())]
     customers = database.customers(as_of)

@@ -16,6 +16,7 @@ from campanile.customers.profile_report import ProfileReport, Rate
 from campanile.customers.reach import MAILABLE, contact_flags, gone, mailable
 from campanile.customers.stages import STAGES, StageCuts, stage_cuts, stage_of
 from campanile.customers.tables import CUSTOMERS, ORDER, VISITED
+from campanile.customers.value.columns import value_report, with_value
 from campanile.customers.zones import naive, shop_day
 from campanile.spec.project import Project
 
@@ -51,7 +52,17 @@ def ensure_profile(project: Project, database: CustomerDatabase, as_of: datetime
 
 def _fingerprint(project: Project) -> str:
     policy = project.settings.policy
-    text = repr((policy.rfm, policy.stages, project.zone.key, project.currency.code))
+    text = repr(
+        (
+            policy.rfm,
+            policy.stages,
+            policy.value,
+            policy.scores,
+            project.settings.economics.margin_rate,
+            project.zone.key,
+            project.currency.code,
+        )
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -62,6 +73,7 @@ def _write_profile(project: Project, database: CustomerDatabase, as_of: datetime
     with engine.transaction(database.ibis):
         buyers = _scored_buyers(project, database, as_of)
         profile = _profile(customers, buyers, _visits(project, database, as_of), cuts)
+        profile = with_value(project, database, profile, as_of)
         database.store_own(PROFILE, profile.order_by("customer_id"))
         state = {"as_of": naive(as_of), "settings": _fingerprint(project)}
         database.note_profile([state])
@@ -195,6 +207,7 @@ def _report(project: Project, database: CustomerDatabase, as_of: datetime, cuts:
         stage_cuts=cuts.sentence,
         stage_rates=rates.pop("stage"),
         score_rates=rates,
+        value=value_report(project, database, as_of),
         warnings=_warnings(seen, as_of),
     )
 

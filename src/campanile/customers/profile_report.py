@@ -8,6 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from campanile import clock
+from campanile.customers.value.columns import ValueReport
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,17 @@ class ProfileReport:
     #: By `rfm.r`, `rfm.f` and `rfm.m`.
     score_rates: Mapping[str, tuple[Rate, ...]]
     warnings: tuple[str, ...]
+    #: Forecasts of value, and scores.
+    value: ValueReport
 
     def to_json(self) -> dict[str, object]:
         """The report as plain data."""
-        return asdict(self) | {"as_of": clock.iso(self.as_of), "warnings": list(self.warnings), "contract": 1}
+        return asdict(self) | {
+            "as_of": clock.iso(self.as_of),
+            "warnings": list(self.warnings),
+            "value": self.value.to_json(),
+            "contract": 1,
+        }
 
     def text(self, zone: ZoneInfo) -> str:
         """The report for people, on the clock of a place."""
@@ -58,6 +66,7 @@ class ProfileReport:
         lines.append(f"segments: {_listed(self.segments)}")
         for name, rates in self.score_rates.items():
             lines += _table(f"{name}: bought in the 90 days after", rates, falls=False)
+        lines += self.value.lines
         if self.strangers:
             lines.append(f"warning: {self.strangers:,} people have ordered who are not in the customers table")
         return "\n".join([*lines, *(f"warning: {sentence}" for sentence in self.warnings)])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from campanile.spec.vocabulary import CLOCK_FIELDS
+from campanile.spec.vocabulary import CLOCK_FIELDS, load_vocabulary
 
 #: Fields that every profile has.
 COMPUTED = frozenset({
     "recency_days", "rfm.r", "rfm.f", "rfm.m", "rfm.sum", "rfm.code", "rfm.segment", "stage",
+    "p_alive", "expected_orders_12m", "clv_12m",
 })  # fmt: skip
 #: Fields that a profile has when this is imported: a column of the customers, or a table.
 COMPUTED_FROM = {"email_ok": "email", "phone_ok": "phone", "visit_recency_days": "visited"}
+#: The table of scores: each of its columns is a field of the customers, and so is the age of a customer's scores.
+_SCORE = "score"
+_SCORE_AGE = "score_age_days"
 #: Events that the product keeps itself.
 OWN_EVENTS = frozenset({"contacted", "assigned"})
 _MAP = "in campanile.yaml, under import:"
@@ -30,9 +34,16 @@ class ShopTables:
         """What is wrong with naming this customer field, and the cure; None when the shop has it."""
         mapped = self.columns["customers"]
         source = COMPUTED_FROM.get(name, name)
-        if mapped is None or name in COMPUTED or {name, source} & {*mapped, *self.columns}:
+        if mapped is None or name in COMPUTED or {name, source} & {*mapped, *self.columns, *self._scores()}:
             return None
         return f'the shop imports no "{name}" of customers', f"map a column for it {_MAP} customers:"
+
+    def _scores(self) -> Collection[str]:
+        """The fields that the table of scores brings."""
+        if _SCORE not in self.columns:
+            return ()
+        mapped = self.columns[_SCORE]
+        return {_SCORE_AGE, *(load_vocabulary().events[_SCORE].fields if mapped is None else mapped)}
 
     def lacks_event(self, name: str) -> Lack | None:
         """What is wrong with naming this event, and the cure; None when the shop has it."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
 Numbers = npt.NDArray[np.float64]
 
@@ -35,6 +34,7 @@ def most_likely(
     >>> [round(value, 6) for value in most_likely(top_at_two, [(1.0,)], 1) or ()]
     [2.0]
     """
+    from scipy.optimize import minimize
 
     def loss(logs: Numbers) -> tuple[float, Numbers]:
         value, slopes = log_likelihood(logs)

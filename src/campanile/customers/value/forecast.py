@@ -19,8 +19,6 @@ from campanile.customers.value.purchases import PurchaseModel
 from campanile.customers.value.spend import SpendModel
 from campanile.spec.project import Project
 
-#: The columns, and what they hold: clv_12m is money in minor units.
-COLUMNS = {"p_alive": "float64", "expected_orders_12m": "float64", "clv_12m": "int64"}
 _YEAR_WEEKS = 365 / 7
 _MONTHS = 12
 _SCORED = "campanile_scored_histories"

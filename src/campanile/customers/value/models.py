@@ -21,7 +21,6 @@ from campanile.customers.value.spend import SpendModel
 from campanile.customers.zones import naive
 from campanile.spec.project import Project
 
-NAME = "bgnbd"
 #: Fewer customers with a second buying day teach nothing.
 FEWEST_REPEATERS = 100
 #: Beyond it the value of an order and how often somebody buys are not independent.
