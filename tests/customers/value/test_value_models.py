@@ -210,7 +210,7 @@ def test_simulated_amounts_give_their_parameters_back():
 
 
 # --- whatever the numbers --------------------------------------------------------------------------------------------
-SIZES = st.floats(min_value=-4, max_value=4).map(lambda power: 10.0**power)
+SIZES = st.floats(min_value=-5, max_value=5).map(lambda power: 10.0**power)
 
 
 @st.composite
@@ -253,8 +253,24 @@ def test_customers_who_are_all_alike_never_stop_the_fit_with_an_error(x):
     assert found is None or np.isfinite(found.log_likelihood(alike))
 
 
-def test_amounts_that_never_vary_have_no_model():
+def test_amounts_that_never_vary_are_expected_again():
     same = Spending(np.array([1.0, 2.0, 3.0]), np.full(3, 20.0), np.full(3, 100.0))
-    found = spend.fit(same)
-    assert found is None or found.mean == pytest.approx(20.0, rel=0.01)
+    assert spend.fit(same).expected(*numbers(2, 20))[0] == pytest.approx(20.0, rel=0.01)
     assert same.correlation() == 0.0
+
+
+def test_customers_who_do_not_differ_are_all_expected_to_spend_the_mean():
+    draw, size = np.random.default_rng(6), 5_000
+    x = draw.integers(1, 9, size).astype(float)
+    model = spend.fit(Spending(x, draw.gamma(4 * x) * 25 / 4 / x, np.ones(size)))
+    assert model.expected(np.array([0.0, 5.0]), np.array([0.0, 60.0])) == pytest.approx(25.0, rel=0.05)
+
+
+def test_customers_who_never_stop_and_do_not_differ_buy_on_at_the_rate_of_all():
+    draw, size = np.random.default_rng(7), 3_000
+    age = draw.uniform(10, 60, size)
+    x = draw.poisson(0.2 * age).astype(float)
+    t_x = np.where(x > 0, age * draw.random(size) ** (1 / np.maximum(x, 1)), 0.0)
+    model = purchases.fit(Histories(x, t_x, age, np.ones(size)))
+    assert model.p_alive(x, t_x, age).mean() > 0.98
+    assert model.expected_orders(10, x, t_x, age).mean() == pytest.approx(2.0, rel=0.05)

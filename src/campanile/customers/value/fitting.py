@@ -12,8 +12,9 @@ Numbers = npt.NDArray[np.float64]
 #: The log-likelihood at logarithms of the parameters, and how it changes with each of them.
 LogLikelihood = Callable[[Numbers], tuple[float, Numbers]]
 
-#: Logarithms of parameters beyond this are no answer: the likelihood has no top there.
-_FARTHEST = 14.0
+#: Where customers are all alike in something, the likelihood rises for ever ever more slowly; at these logarithms of
+#: parameters nothing is left to gain, and floating point still tells everything apart.
+_FARTHEST = 11.5
 #: Below it a slope of the mean log-likelihood counts as none.
 _FLAT = 1e-4
 
@@ -21,7 +22,7 @@ _FLAT = 1e-4
 def most_likely(
     log_likelihood: LogLikelihood, starts: Sequence[Sequence[float]], size: int
 ) -> tuple[float, ...] | None:
-    """The parameters with the highest likelihood; None when it has no top, or none was found.
+    """The parameters with the highest likelihood; None when none were found.
 
     Args:
         log_likelihood: Of logarithms of the parameters, which are all above zero.
@@ -51,6 +52,7 @@ def most_likely(
     if not found:
         return None
     best = min(found, key=lambda each: float(each.fun))
-    if np.abs(best.x).max() > _FARTHEST - 1 or np.abs(best.jac).max() > _FLAT:
+    inside = np.abs(best.x) < _FARTHEST - _FLAT
+    if np.abs(best.jac[inside]).max(initial=0.0) > _FLAT:
         return None
     return tuple(float(value) for value in np.exp(best.x))

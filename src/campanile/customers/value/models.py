@@ -61,13 +61,15 @@ class Model:
 
     @property
     def version(self) -> str:
-        """A fingerprint of the parameters.
+        """A fingerprint of the parameters; "" without any.
 
         >>> one, other = (Model(datetime(2026, 3, 1), orders=PurchaseModel(r, 4.414, 0.793, 2.426)) for r in (0.2, 0.3))
         >>> one.version == other.version
         False
         """
         models = [model for model in (self.orders, self.money) if model]
+        if not models:
+            return ""
         parameters = " ".join(f"{value:.6g}" for model in models for value in asdict(model).values())
         return hashlib.sha256(parameters.encode()).hexdigest()[:10]
 
@@ -78,7 +80,7 @@ class Model:
         if self.correlation is not None and abs(self.correlation) > MOST_CORRELATION:
             found.append(
                 f"how often customers buy and how much are correlated by {self.correlation:.2f}; the forecast of money "
-                "takes it that they are not, so read clv_12m as an order, not as an amount"
+                "takes it that they are not, so clv_12m ranks customers better than it tells amounts"
             )
         return tuple(found)
 
@@ -142,7 +144,7 @@ def _fitted(project: Project, database: CustomerDatabase, moment: datetime) -> M
         return Model(moment, problem=problem, customers=seen.customers, repeaters=seen.repeaters)
     found = purchases.fit(seen)
     if found is None:
-        problem = "no forecast of orders: the model does not fit this shop, the likelihood of its orders has no top"
+        problem = "no forecast of orders: no parameters of the model fit the orders of this shop"
         return Model(moment, problem=problem, customers=seen.customers, repeaters=seen.repeaters)
     model = Model(
         moment, customers=seen.customers, repeaters=seen.repeaters, orders=found,

@@ -114,7 +114,7 @@ class PurchaseModel:
 
 
 def fit(histories: Histories) -> PurchaseModel | None:
-    """The most likely parameters; None when the likelihood has no top, or it was not found."""
+    """The most likely parameters; None when none were found."""
     found = most_likely(lambda logs: _log_likelihood(logs, histories), _STARTS, histories.customers)
     return PurchaseModel(*found) if found else None
 

@@ -72,7 +72,7 @@ class SpendModel:
 
 
 def fit(spending: Spending) -> SpendModel | None:
-    """The most likely parameters; None when the likelihood has no top, or the mean of all customers would be infinite.
+    """The most likely parameters; None when none were found, or the mean of all customers would be infinite.
 
     Amounts are measured against their mean while fitting, so that it does not matter what the currency is.
     """
