@@ -49,7 +49,7 @@ _SHOP = FILES[P] + (
 @pytest.mark.parametrize(
     ("file", "old", "new", "sentence"),
     [
-        (C, "stage: active", "clv_12m: over 5", f'{C}:4: the shop imports no "clv_12m" of customers; '
+        (C, "stage: active", "p_churn: over 5", f'{C}:4: the shop imports no "p_churn" of customers; '
          "map a column for it in campanile.yaml, under import: customers:"),
         (C, "stage: active", "did: ticket", f'{C}:4: the shop imports no events "ticket"; '
          "map a file for them in campanile.yaml, under import:"),
@@ -66,6 +66,7 @@ _SHOP = FILES[P] + (
         (E, "rfm.m", "city_tier", f'{E}:3: the shop imports no "city_tier" of customers; '
          "map a column for it in campanile.yaml, under import: customers:"),
         (C, "stage: active", "email_ok: true, rfm.code: 555", ""),
+        (C, "stage: active", "clv_12m: over 5, p_alive: over 0.5", ""),
         (C, "stage: active", "did: contacted, where: {purpose: marketing}", ""),
         (C, "stage: active", "did: bought, where: {sku: A}, sum amount: over 5", ""),
         (C, "stage: active", "did: order, where: {hour: at least 5}", ""),

@@ -57,6 +57,8 @@ def named_figure(name: str, aggregates: Aggregates) -> Reading:
     frame = aggregates.frame
     if metric := frame.metrics.get(name):
         return figure_of(metric.use, metric.measure, aggregates)
+    if refusal := frame.refused.get(name):
+        raise CampanileError(*refusal)
     type_ = field_type(name)
     return lambda joined: Figure.of(customer_column(joined, name, type_, frame), type_)
 

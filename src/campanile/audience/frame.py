@@ -22,6 +22,8 @@ class Frame:
     currency: Currency
     segments: Mapping[str, Segment]
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    #: Fields that may not be used, each with what is wrong and the cure.
+    refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def today(self) -> date:

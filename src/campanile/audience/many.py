@@ -13,6 +13,7 @@ from campanile.audience.aggregates import Aggregates
 from campanile.audience.compile import Verdict, compile_condition
 from campanile.audience.frame import Frame
 from campanile.audience.holdout import with_holdout
+from campanile.customers.value import scores
 from campanile.errors import CampanileError
 from campanile.spec.conditions import Condition
 from campanile.spec.project import Project
@@ -40,7 +41,8 @@ def select_many(
     conditions: Mapping[str, Condition], database: CustomerDatabase, as_of: datetime, *, project: Project
 ) -> Many:
     """Each condition asked of the whole base, as seen at `as_of` (aware); one that cannot be asked stops no other."""
-    frame = Frame(as_of, project.zone, project.currency, project.segments, project.metrics)
+    unfit = scores.refused(project, database, as_of)
+    frame = Frame(as_of, project.zone, project.currency, project.segments, project.metrics, unfit)
     customers = with_holdout(database.customers(as_of), project.settings.policy.holdout, frame.today)
     errors = dict(_errors(conditions, customers, database, frame))
     together = Aggregates(database, frame)

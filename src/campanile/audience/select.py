@@ -38,6 +38,7 @@ from campanile.audience.waterfall import Audience
 from campanile.clock import iso
 from campanile.customers import engine
 from campanile.customers.database import SUPPRESSED
+from campanile.customers.value import scores
 from campanile.spec.campaign import CampaignSpec
 from campanile.spec.conditions import InSegment, NoneOf, Target
 from campanile.spec.project import Project
@@ -73,7 +74,8 @@ def select(  # noqa: PLR0913 - what is asked of whom, and for which messages
     Raises:
         CampanileError: the shop has no such field or table, or nobody can be reached by the medium.
     """
-    frame = Frame(as_of, project.zone, project.currency, project.segments, project.metrics)
+    unfit = scores.refused(project, database, as_of)
+    frame = Frame(as_of, project.zone, project.currency, project.segments, project.metrics, unfit)
     aggregates, policy = Aggregates(database, frame), project.settings.policy
     customers = database.customers(as_of)
     dispatch = Dispatch(medium) if medium else None

@@ -16,6 +16,7 @@ from campanile.customers.profile import scored_buyers
 from campanile.customers.profile_report import NOT_YET, Migration, ProfileReport, Rate
 from campanile.customers.stages import STAGES, StageCuts, stage_of
 from campanile.customers.tables import CUSTOMERS
+from campanile.customers.value.columns import value_report
 from campanile.customers.zones import naive
 
 #: How far ahead scores and stages are asked to predict, and how far back moves between stages are looked at.
@@ -47,6 +48,7 @@ def report_profile(past: Past, cuts: StageCuts) -> ProfileReport:
         history=int(database.own(PROFILE_HISTORY).count().execute()),
         profiles=len(database.profile_runs()),
         warnings=_warnings(seen, past.as_of),
+        value=value_report(past.project, database, past.as_of),
     )
 
 

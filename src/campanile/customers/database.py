@@ -53,6 +53,8 @@ AUDITED = "audited"
 PROFILE_HISTORY = "profile_history"
 PROFILE_RUNS = "profile_runs"
 RFM_CUTS = "rfm_cuts"
+VALUE_MODELS = "value_models"
+SCORES = "scores"
 
 _OWN: Mapping[str, Mapping[str, str]] = {
     PROFILE_STATE: {"as_of": "timestamp", "settings": "string"},
@@ -83,6 +85,13 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     PROFILE_HISTORY: HISTORY_TYPES,
     PROFILE_RUNS: RUN_TYPES,
     RFM_CUTS: {"as_of": "timestamp(6)", "position": "int64", "cut": "int64"},
+    VALUE_MODELS: {
+        "fitted_at": "timestamp", "evidence": "string", "problem": "string", "customers": "int64", "repeaters": "int64",
+        "r": "float64", "alpha": "float64", "a": "float64", "b": "float64", "log_likelihood": "float64",
+        "spend_problem": "string", "spenders": "int64", "correlation": "float64",
+        "p": "float64", "q": "float64", "gamma": "float64",
+    },
+    SCORES: {"name": "string", "version": "string", "as_of": "timestamp", "customers": "int64"},
 }  # fmt: skip
 _NO_RETURNS = {"customer_id": "string", "at": "timestamp(6)", "amount": "int64"}
 #: Events that the product kept itself, and those that follow from the history of the profile.

@@ -20,6 +20,7 @@ from campanile.customers.profile_history import earlier_columns, keep
 from campanile.customers.profile_report import ProfileReport
 from campanile.customers.stages import StageCuts, stage_cuts
 from campanile.customers.tables import CUSTOMERS
+from campanile.customers.value.columns import with_value
 from campanile.customers.zones import naive
 from campanile.spec.project import Project
 
@@ -106,7 +107,8 @@ def scoring(project: Project) -> str:
 
 def _fingerprint(project: Project) -> str:
     policy, economics = project.settings.policy, project.settings.economics
-    return hashlib.sha256(repr((scoring(project), policy.aipl, policy.tiers, economics)).encode()).hexdigest()
+    parts = (scoring(project), policy.aipl, policy.tiers, policy.value, policy.scores, economics)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _write_profile(past: Past, *, refreeze: bool) -> StageCuts:
@@ -118,7 +120,8 @@ def _write_profile(past: Past, *, refreeze: bool) -> StageCuts:
         found = _parts(past, refreeze=refreeze)
         state = engine.store(database.ibis, _STATE, state_of(found, past, cuts, today_only=True), temp=True)
         earlier = earlier_columns(past, state, database.profile_runs(), scoring(project))
-        database.store_own(PROFILE, assembled(found, past, state, earlier).order_by("customer_id"))
+        profile = with_value(project, database, assembled(found, past, state, earlier), past.as_of)
+        database.store_own(PROFILE, profile.order_by("customer_id"))
         keep(database, past.as_of, state, scoring(project))
         database.note_profile([{"as_of": naive(past.as_of), "settings": _fingerprint(project)}])
     return cuts

@@ -8,6 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from campanile import clock
+from campanile.customers.value.columns import ValueReport
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class ProfileReport:
     history: int
     profiles: int
     warnings: tuple[str, ...]
+    #: Forecasts of value, and scores.
+    value: ValueReport
 
     def to_json(self) -> dict[str, object]:
         """The report as plain data."""
@@ -84,7 +87,12 @@ class ProfileReport:
              "shares": {stage: round(row.share(stage), 4) for stage in row.now}}
             for row in self.migration
         ]  # fmt: skip
-        plain = {"as_of": clock.iso(self.as_of), "warnings": list(self.warnings), "migration": migration}
+        plain = {
+            "as_of": clock.iso(self.as_of),
+            "warnings": list(self.warnings),
+            "migration": migration,
+            "value": self.value.to_json(),
+        }
         return asdict(self) | plain | {"contract": 1}
 
     def text(self, zone: ZoneInfo) -> str:
@@ -98,6 +106,7 @@ class ProfileReport:
             lines += _table(f"{name}: bought in the 90 days after", rates, falls=falls)
         lines += _moves(self.migration)
         lines.append(f"history: {self.history:,} intervals from {self.profiles:,} profiles")
+        lines += self.value.lines
         if self.strangers:
             lines.append(f"warning: {self.strangers:,} people have ordered who are not in the customers table")
         return "\n".join([*lines, *(f"warning: {sentence}" for sentence in self.warnings)])

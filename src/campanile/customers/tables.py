@@ -17,6 +17,7 @@ RETURNED = "returned"
 VISITED = "visited"
 CONTACTED = "contacted"
 ASSIGNED = "assigned"
+SCORE = "score"
 
 #: Columns whose values never leave the two stores of personal data, not even into the file of rejects.
 CONTACT_COLUMNS = frozenset({"name", "last_name", "email", "phone", "address"})

@@ -244,6 +244,33 @@ class RatesSettings(Spec):
     holds: Days = Field(7, description="For how long a rate holds when none follows: banks make none on holidays.")
 
 
+class ValueSettings(Spec):
+    """How the value of customers is forecast: `p_alive`, `expected_orders_12m` and `clv_12m`."""
+
+    history: Length | None = Field(
+        None, description="Customers whose first order is this recent teach the model; default: all."
+    )
+    refit: Days = Field(30, description="The model is made anew this often, on the same days in every shop.")
+    discount: Share = Field(Decimal("0.1"), description="Yearly rate by which money of the future is worth less.")
+    holdout: Days = Field(90, description="The forecast is checked over the last days: made before, counted after.")
+
+    @model_validator(mode="after")
+    def _days_are_there(self) -> ValueSettings:
+        for name in ("refit", "holdout"):
+            if not getattr(self, name):
+                raise Unreadable(f"{name} wants one day or more", f"write {name}: 30d")
+        return self
+
+
+class ScoreSettings(Spec):
+    """How old imported scores may be."""
+
+    max_age: Days = Field(14, description="Oldest score that a selection may use; a score made earlier is refused.")
+    undated: Literal["accept", "refuse"] = Field(
+        "accept", description="What selections do with scores that came as plain columns of customers, of unknown age."
+    )
+
+
 class Policy(Spec):
     """Rules for every campaign."""
 
@@ -274,6 +301,8 @@ class Policy(Spec):
     tiers: tuple[Text, ...] = Field(
         (), description="Member levels from the lowest to the highest, so that a change of `tier` has a direction."
     )
+    value: ValueSettings = Field(default_factory=ValueSettings, description="How the value of customers is forecast.")
+    scores: ScoreSettings = Field(default_factory=ScoreSettings, description="How old imported scores may be.")
 
 
 class Economics(Spec):

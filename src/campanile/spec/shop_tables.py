@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from campanile.spec.vocabulary import CLOCK_FIELDS
+from campanile.spec.vocabulary import CLOCK_FIELDS, load_vocabulary
 
 #: Fields that every profile has.
 COMPUTED = frozenset({
     "recency_days", "rfm.r", "rfm.f", "rfm.m", "rfm.sum", "rfm.code", "rfm.segment", "rfm8", "rfm_segment_before",
     "rfm_segment_90d_ago", "stage", "stage_before", "stage_90d_ago", "stage_days", "substage", "aipl", "usual_gap",
     "next_order_due", "preferred_hour", "margin_12m", "cost_to_serve_12m", "bucket", "profile_filled",
-    "visit_recency_days",
+    "visit_recency_days", "p_alive", "expected_orders_12m", "clv_12m",
 })  # fmt: skip
 #: Fields that a profile has when this is imported: a column of the customers, or of a table of events.
 COMPUTED_FROM = {
@@ -26,6 +26,9 @@ COMPUTED_FROM = {
 }  # fmt: skip
 #: Whom the policy holds out of all marketing; every shop that has such a policy knows it.
 HOLDOUT = "global_holdout"
+#: The table of scores: each of its columns is a field of the customers, and so is the age of a customer's scores.
+_SCORE = "score"
+_SCORE_AGE = "score_age_days"
 #: Events that the product keeps itself.
 OWN_EVENTS = frozenset({"contacted", "assigned", "stage_changed", "tier_changed"})
 _MAP = "in campanile.yaml, under import:"
@@ -53,7 +56,8 @@ class ShopTables:
         mapped = self.columns["customers"]
         source = COMPUTED_FROM.get(name, name)
         scope = name.removeprefix("rfm_").split(".")[0] if name.startswith("rfm_") else ""
-        if mapped is None or name in COMPUTED or scope in self.scopes or name in mapped or self._has(source):
+        known = name in COMPUTED or scope in self.scopes or name in self._scores()
+        if mapped is None or known or name in mapped or self._has(source):
             return None
         if name == HOLDOUT:
             return None if self.holds_out else ("the shop holds nobody out of all marketing", HOLD_OUT)
@@ -67,6 +71,13 @@ class ShopTables:
         table, _, column = source.rpartition(".")
         mapped = self.columns.get(table or "customers", frozenset())
         return mapped is None or column in mapped
+
+    def _scores(self) -> Collection[str]:
+        """The fields that the table of scores brings."""
+        if _SCORE not in self.columns:
+            return ()
+        mapped = self.columns[_SCORE]
+        return {_SCORE_AGE, *(load_vocabulary().events[_SCORE].fields if mapped is None else mapped)}
 
     def lacks_event(self, name: str) -> Lack | None:
         """What is wrong with naming this event, and the cure; None when the shop has it."""
