@@ -122,7 +122,10 @@ def disagreements(question: Any, database: CustomerDatabase) -> dict[str, Any]:
     for number, condition in enumerate(conditions):
         ids = {row["customer_id"] for row in found if row[f"_{number}"]}
         if ids != oracle.ids(condition):
-            wrong[str(condition)] = {"engine only": ids - oracle.ids(condition), "oracle only": oracle.ids(condition) - ids}
+            wrong[str(condition)] = {
+                "engine only": ids - oracle.ids(condition),
+                "oracle only": oracle.ids(condition) - ids,
+            }
     return wrong
 
 
@@ -133,7 +136,7 @@ def check(count: int) -> settings:
     )  # fmt: skip
 
 
-@check(15)
+@check(5)
 @given(questions)
 def test_the_oracle_agrees_on_conditions_that_nobody_thought_of(database: CustomerDatabase, question: Any) -> None:
     assert disagreements(question, database) == {}
@@ -153,5 +156,7 @@ def test_the_oracle_shares_no_code_with_parser_and_compiler() -> None:
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     assert {module for module in imported if module and "campanile" in module} == set()
-    names = [node.names for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "audience.world"]
+    names = [
+        node.names for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "audience.world"
+    ]
     assert [{name.name for name in each} for each in names] == [{"VOCABULARY", "World"}]
