@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install install-spark demo test test-slow test-engines lint types bench docs schema lock clean
+.PHONY: help install install-spark demo test test-slow test-engines lint types bench bench-audience docs schema lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ types: install ## mypy, strict on src
 
 bench: install ## speed and memory beside references that run in the same command
 	$(BIN)/python -m benchmarks
+
+bench-audience: install ## selection among 1 and 10 million customers beside SQL written by hand (20 GB of disk, an hour)
+	$(BIN)/python -m benchmarks.at_scale
 
 docs: install ## build the documentation into site/
 	$(BIN)/python docs/build.py

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3, help="runs of each work; the median by CPU counts")
     options = parser.parse_args()
     sizes = [int(word) for word in options.sizes.split(",")]
-    print(_conditions())
+    print(conditions())
     measurements = {size: list(_measure(size, options.times)) for size in sizes}
     print("\n" + table([_HEAD_LINES[0], _HEAD_LINES[1], *_lines(measurements)]))
     if len(sizes) > 1:
@@ -142,7 +142,8 @@ def table(lines: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _conditions() -> str:
+def conditions() -> str:
+    """The machine, its load and the versions, in one line."""
     packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     load = ", ".join(f"{figure:.1f}" for figure in os.getloadavg())
     return f"{os.cpu_count()} cores, load {load} at the start; Python {platform.python_version()}, {packages}"

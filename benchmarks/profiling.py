@@ -10,7 +10,7 @@ from benchmarks.harness import paused
 from benchmarks.shop import AS_OF, BEFORE, home, open_database, open_project, plain_engine
 
 #: campanile.yaml: RFM over 365 days, recency and money by quantiles, frequency by 2, 3, 5 and 10 orders; fixed stages.
-_BUYERS = """
+BUYERS = """
 CREATE TEMP TABLE buyer AS
 WITH refunds AS (
     SELECT order_id, sum(amount) AS refunded FROM returned WHERE "at" < TIMESTAMP '{as_of}' GROUP BY order_id
@@ -39,8 +39,8 @@ SELECT customer_id, date_diff('day', (max("at") + INTERVAL 8 HOUR)::DATE, (TIMES
     AS visit_recency_days
 FROM visited WHERE "at" < TIMESTAMP '{as_of}' GROUP BY customer_id;
 """
-_PROFILE = """
-CREATE TABLE by_hand.profile AS
+#: Scores by exact cut points, ties together.
+SCORED = """
 WITH cuts AS (
     SELECT quantile_disc(-recency_days, [0.2, 0.4, 0.6, 0.8]) AS fresh,
         quantile_disc(money_365d, [0.2, 0.4, 0.6, 0.8]) AS money
@@ -54,7 +54,11 @@ WITH cuts AS (
         CASE WHEN money_365d < 0 THEN 1 ELSE 1 + (money_365d > money[1])::INTEGER + (money_365d > money[2])::INTEGER
             + (money_365d > money[3])::INTEGER + (money_365d > money[4])::INTEGER END AS m
     FROM buyer, cuts
-), flagged AS (
+)
+"""
+#: Everybody, after the scores of those who bought.
+EVERYBODY = """
+, flagged AS (
     SELECT customer_id,
         length(email) <= 254 AND regexp_matches(email, '^[^@\\s]+@([a-z0-9-]+\\.)+[a-z][a-z0-9-]+$') AS email_ok,
         regexp_matches(regexp_replace(phone, '[\\s().-]', '', 'g'), '^\\+?[0-9]{7,15}$') AS phone_ok
@@ -98,7 +102,7 @@ def ours(size: int) -> Callable[[], Any]:
         ensure_profile(project, database, AS_OF)
         database.close()
         with paused():
-            return _sums(home(size) / BEFORE, "campanile.profile")
+            return sums(home(size) / BEFORE, "campanile.profile")
 
     return work
 
@@ -110,16 +114,17 @@ def by_hand(size: int) -> Callable[[], Any]:
     engine.execute(f"ATTACH '{path}' AS by_hand")
 
     def work() -> Any:
-        engine.execute(_BUYERS.format(as_of=AS_OF.replace(tzinfo=None)))
-        engine.execute(_PROFILE)
+        engine.execute(BUYERS.format(as_of=AS_OF.replace(tzinfo=None)))
+        engine.execute(f"CREATE TABLE by_hand.profile AS {SCORED} {EVERYBODY}")
         engine.close()
         with paused():
-            return _sums(path, "profile")
+            return sums(path, "profile")
 
     return work
 
 
-def _sums(path: Path, table: str) -> list[Any]:
+def sums(path: Path, table: str) -> list[Any]:
+    """Sums over the columns of a profile, to compare it with another."""
     with plain_engine(path) as engine:
         return list(engine.execute(_SUMS.format(table=table)).fetchall()[0])
 

@@ -16,6 +16,7 @@ from audience.world import VOCABULARY, World
 
 NUMBER = r"(-?\d+(?:\.\d+)?)"
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+EVERY_STATE = "order of every state"
 ZERO_WITHOUT_EVENTS = ("count", "days", "sum", "distinct")
 
 
@@ -27,6 +28,8 @@ class Oracle:
         world: World,
         segments: dict[str, list[Any]] | None = None,
         metrics: dict[str, dict[str, Any]] | None = None,
+        *,
+        orders_may_be_void: bool = False,
     ) -> None:
         self.world = world
         self.segments = segments or {}
@@ -37,10 +40,12 @@ class Oracle:
         self.windows: dict[str, tuple[datetime | None, datetime | None]] = {}
         self.rows = {row["customer_id"]: row for row in world.customers}
         self.by_customer: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for kind, rows in world.events.items():
+        seen = {kind: [row for row in rows if row["at"] < self.now] for kind, rows in world.events.items()}
+        if orders_may_be_void:
+            seen = without_void(seen)
+        for kind, rows in seen.items():
             for row in rows:
-                if row["at"] < self.now:
-                    self.by_customer.setdefault((kind, row["customer_id"]), []).append(row)
+                self.by_customer.setdefault((kind, row["customer_id"]), []).append(row)
 
     def ids(self, condition: dict[str, Any]) -> set[str]:
         """Everybody for whom the condition holds."""
@@ -97,8 +102,11 @@ class Oracle:
             return bool(self.matching(condition, customer))
         measure, wanted = measures[0], condition[measures[0]]
         if share := extreme(wanted):
+            # Whose count or sum is 0 for want of any event has nothing that could be ranked.
+            none = measure.partition(" ")[0] in ZERO_WITHOUT_EVENTS
             values = (
-                self.measure(measure, condition, each) if self.matching(condition, each) else None for each in self.rows
+                None if none and not self.matching(condition, each) else self.measure(measure, condition, each)
+                for each in self.rows
             )
             return customer in self.among(str(condition), values, share)
         value = self.measure(measure, condition, customer)
@@ -110,7 +118,7 @@ class Oracle:
             end, part = share
             everybody = {each: value for each, value in zip(self.rows, values, strict=True) if value is not None}
             known = sorted(everybody.values(), reverse=end == "top")
-            last = known[math.ceil(part * len(known)) - 1]
+            last = known[math.ceil(part * len(known)) - 1] if known else None
             self.extremes[key] = {
                 each for each, value in everybody.items() if (value >= last if end == "top" else value <= last)
             }
@@ -128,7 +136,10 @@ class Oracle:
         return "str" if name == "weekday" else str(VOCABULARY.events[kind].fields[name])
 
     def matching(self, condition: dict[str, Any], customer: str, where: bool = True) -> list[dict[str, Any]]:
-        rows = self.by_customer.get((condition["did"], customer), [])
+        kind = condition["did"]
+        if kind == "order" and "state" in condition.get("where", {}) and (EVERY_STATE, customer) in self.by_customer:
+            kind = EVERY_STATE
+        rows = self.by_customer.get((kind, customer), [])
         rows = [row for row in rows if self.inside(row["at"], condition, customer)]
         if not where:
             return rows
@@ -223,6 +234,24 @@ class Oracle:
             "median": lambda: median(known),
             "usual": lambda: min(known, key=lambda value: (-Counter(known)[value], value)),
         }[word]()
+
+
+def without_void(events: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """The events without orders that do not count and without their lines; all orders under a name of their own."""
+    back: Counter[str] = Counter()
+    for row in events.get("returned", []):
+        back[row["order_id"]] += row["amount"] or 0
+    orders = events.get("order", [])
+    valid = [
+        row
+        for row in orders
+        if row["state"] in ("paid", "part_refunded")
+        and row["amount"] is not None
+        and row["amount"] - (back[row["order_id"]] if row["order_id"] else 0) > 0
+    ]
+    void = {row["order_id"] for row in orders} - {row["order_id"] for row in valid} - {None}
+    lines = [row for row in events.get("bought", []) if row["order_id"] not in void]
+    return events | {"order": valid, EVERY_STATE: orders, "bought": lines}
 
 
 def as_condition(metric: dict[str, Any]) -> dict[str, Any]:

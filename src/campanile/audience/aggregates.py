@@ -169,7 +169,8 @@ class Aggregates:
         if len(aggregates) == 1:
             events = self.events(aggregates[0].use)
             return events, aggregates[0].of(events)
-        every = self._every([aggregate.use for aggregate in aggregates])
+        uses = [aggregate.use for aggregate in aggregates]
+        every = self._since_earliest(self._every(uses), uses)
         flags = {aggregate.prefix: self._matches(every, aggregate.use) for aggregate in aggregates}
         flagged = every.table.mutate(**flags)
         wanted = Events(every.name, flagged.filter(reduce(or_, [flagged[name] for name in flags])), self.frame)
@@ -198,6 +199,15 @@ class Aggregates:
             anchors = found.group_by(found["customer_id"].name(f"{name} of")).aggregate(**{name: moment})
             table = table.left_join(anchors, [("customer_id", f"{name} of")]).drop(f"{name} of")
         return Events(event, table, self.frame)
+
+    def _since_earliest(self, events: Events, uses: Sequence[EventUse]) -> Events:
+        """Without rows that lie before every window: the engine can leave them out while it scans."""
+        starts = [span_of(use.window, self.frame.as_of, self.frame.zone).start for use in uses]
+        known = [start for start in starts if start]
+        if len(known) < len(starts):
+            return events
+        recent = events.table.filter(events.at >= ibis.timestamp(naive(min(known))))
+        return Events(events.name, recent, self.frame)
 
     def _table(self, event: str, every_state: bool) -> ir.Table:  # noqa: FBT001
         kind = (event, every_state)

@@ -249,7 +249,7 @@ class CustomerDatabase:
             return self._valid(rows, as_of).drop("net")
         if kind == BOUGHT and ORDER in self.tables():
             orders = before(self.table(ORDER), as_of)
-            return valid_lines(rows, orders, self._valid(orders, as_of), all_known=self._all_orders)
+            return valid_lines(rows, orders, self._returned(as_of), all_known=self._all_orders)
         return rows
 
     def net_orders(self, as_of: datetime) -> ir.Table:
@@ -266,7 +266,10 @@ class CustomerDatabase:
         return back.select("customer_id", "at", amount=back["amount"].fill_null(0).cast("int64"))
 
     def _valid(self, orders: ir.Table, as_of: datetime) -> ir.Table:
-        return valid_orders(orders, before(self.table(RETURNED), as_of) if RETURNED in self.tables() else None)
+        return valid_orders(orders, self._returned(as_of))
+
+    def _returned(self, as_of: datetime) -> ir.Table | None:
+        return before(self.table(RETURNED), as_of) if RETURNED in self.tables() else None
 
     def _with_own_history(self, kind: str) -> ir.Table:
         """What the product knows of a kind of events itself, and what the shop imported of it."""

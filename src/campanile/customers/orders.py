@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from datetime import datetime
 
 import ibis
@@ -9,6 +11,7 @@ import ibis.expr.types as ir
 
 from campanile.customers.zones import naive
 
+TRUE, FALSE = ibis.literal(value=True), ibis.literal(value=False)
 #: States of an order that counts, where the shop says states.
 VALID_STATES = ("paid", "part_refunded")
 
@@ -29,29 +32,48 @@ def valid_orders(orders: ir.Table, returned: ir.Table | None) -> ir.Table:
         orders = orders.filter(orders.state.isin(VALID_STATES))
     if "amount" not in orders.columns:
         return orders.mutate(net=ibis.null("int64"))
-    orders = orders.mutate(net=orders.amount)
-    if returned is not None and {"order_id", "amount"} <= set(returned.columns) and "order_id" in orders.columns:
-        back = returned.filter(returned.order_id.notnull()).group_by("order_id").agg(refunded=returned.amount.sum())
-        joined = orders.left_join(back, "order_id")
-        orders = joined.select(*orders.drop("net").columns, net=joined.amount - joined.refunded.fill_null(0))
-    return orders.filter(orders.net > 0)
+    net = _net(orders, returned)
+    return net.filter(net.net > 0)
 
 
-def valid_lines(lines: ir.Table, orders: ir.Table, valid: ir.Table, *, all_known: bool) -> ir.Table:
+def _net(orders: ir.Table, returned: ir.Table | None) -> ir.Table:
+    """The orders with `net`, their amount less what came back of them."""
+    if returned is None or not ({"order_id", "amount"} <= set(returned.columns) and "order_id" in orders.columns):
+        return orders.mutate(net=orders.amount)
+    back = returned.filter(returned.order_id.notnull()).group_by("order_id").agg(refunded=returned.amount.sum())
+    joined = orders.left_join(back, "order_id")
+    return joined.select(*orders.columns, net=joined.amount - joined.refunded.fill_null(0))
+
+
+def _void_orders(orders: ir.Table, returned: ir.Table | None) -> ir.Table:
+    """The ids of order rows that do not count: read by themselves, as they are few."""
+    orders = orders.filter(orders.order_id.notnull())
+    counts = [orders.state.isin(VALID_STATES).fill_null(FALSE)] if "state" in orders.columns else []
+    if "amount" in orders.columns:
+        net = _net(orders.select("order_id", "amount", *(["state"] if counts else [])), returned)
+        counts = [*([net.state.isin(VALID_STATES).fill_null(FALSE)] if counts else []), (net.net > 0).fill_null(FALSE)]
+        orders = net
+    return orders.filter(~functools.reduce(operator.and_, counts, TRUE)).select("order_id")
+
+
+def valid_lines(lines: ir.Table, orders: ir.Table, returned: ir.Table | None, *, all_known: bool) -> ir.Table:
     """Order lines without those of orders that do not count, and with those that name no order.
 
     Args:
         lines: Lines known at some moment.
         orders: Orders known at that moment.
-        valid: Those of them that count.
+        returned: Return events known at that moment; None where the shop has none.
         all_known: Whether an order that is not there is one we know nothing of, so that its lines count; otherwise it
             may have been left out of the import because it does not count.
     """
     if "order_id" not in lines.columns or "order_id" not in orders.columns:
         return lines
+    valid = valid_orders(orders, returned)
     if not all_known:
         return lines.semi_join(valid, "order_id").union(lines.filter(lines.order_id.isnull()))
-    void = orders.anti_join(valid, "order_id").filter(ibis._.order_id.notnull())
+    # A shop may write an order in several rows; it is void when none of them counts. Few are, so the engine need not
+    # look all the others up.
+    void = _void_orders(orders, returned).anti_join(valid, "order_id")
     return lines.anti_join(void, "order_id")
 
 

@@ -1,0 +1,115 @@
+"""`python -m benchmarks.at_scale`: selection among millions beside SQL written by hand on the same file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks import audience, by_hand, crowd, in_pandas
+from benchmarks.__main__ import conditions, table
+from benchmarks.harness import Cost, DifferentAnswersError, check_same, measured, medians
+
+_HEAD = (
+    ["stage", "CPU s", "CPU s", "ratio", "goal", "wall s", "peak MB", "peak MB", "reference"],
+    ["", "ours", "reference", "", "at most", "ours", "ours", "reference", ""],
+)
+#: With more customers pandas wants more memory than there is.
+_PANDAS_AT_MOST = 1_000_000
+#: By how much the audiences may differ whose quintiles cut ties apart and not.
+_TIES = 0.02
+
+
+def main() -> None:
+    """Reads the options, measures and prints."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.at_scale", description=__doc__)
+    parser.add_argument("--customers", default="1000000,10000000", help="customers of each shop, parted by commas")
+    parser.add_argument("--times", type=int, default=3, help="runs of each work; the median by CPU counts")
+    options = parser.parse_args()
+    print(conditions(), flush=True)
+    for size in (int(word) for word in options.customers.split(",")):
+        print("\n" + table([*_HEAD, [], *_measure(size, options.times)]), flush=True)
+
+
+def _measure(size: int, times: int) -> Iterator[list[str]]:
+    _tell(f"a shop of {size:,} customers")
+    rows = measured(crowd.build, customers=size).answer
+    yield [f"{size:,} customers, {rows['order']:,} orders, {rows['bought']:,} order lines"]
+    yield from _selection(size, times)
+    yield from _assignment(size, times)
+    yield from _criteria(size, times)
+
+
+def _selection(size: int, times: int) -> Iterator[list[str]]:
+    _tell("profile")
+    profile, profile_by_hand = medians([audience.profile, by_hand.profile], times=times, customers=size)
+    check_same("profile", [profile.answer, profile_by_hand.answer])
+    yield _line("profile", profile, profile_by_hand, "", "SQL by hand, the same columns")
+    _tell("from raw orders")
+    works = [audience.full, by_hand.full, by_hand.full_by_time]
+    full, full_by_hand, by_time = medians(works, times=times, customers=size)
+    _tell("selection on the ready profile")
+    works = [audience.selected, audience.compiled, by_hand.selected]
+    found, compiled, found_by_hand = medians(works, times=times, customers=size)
+    answers = [cost.answer for cost in (full, full_by_hand, found, compiled, found_by_hand)]
+    check_same("selection", answers)
+    _check_alike(full.answer[0], by_time.answer[0])
+    yield _line("profile, then selection", full, full_by_hand, "1.15", "SQL by hand, cut points")
+    yield _line("profile, then selection", full, by_time, "0.60", "SQL by hand, orders by time, ntile")
+    yield _line("selection", found, found_by_hand, "1.20", "SQL by hand, the ready profile")
+    yield _line("selection, SQL only", compiled, found_by_hand, "1.20", "SQL by hand, the ready profile")
+    yield _line("selection", found, full_by_hand, "0.05", "SQL by hand, from raw orders")
+    yield from _memory(size, full)
+    if size <= _PANDAS_AT_MOST:
+        _tell("pandas")
+        frames = measured(in_pandas.full, customers=size)
+        check_same("pandas", [frames.answer, full.answer])
+        yield _line("profile, then selection", full, frames, "", "pandas, only what the target needs")
+
+
+def _memory(size: int, free: Cost) -> Iterator[list[str]]:
+    for limit in ("2GB", "1GB"):
+        _tell(f"in {limit}")
+        bounded = measured(audience.full, customers=size, memory=limit)
+        check_same(limit, [bounded.answer, free.answer])
+        yield _line(f"the same in {limit}", bounded, free, "", "ours without that limit")
+
+
+def _assignment(size: int, times: int) -> Iterator[list[str]]:
+    _tell("assignment")
+    measured(audience.units, customers=size)
+    ours, bare = medians([audience.assigned, audience.hashed], times=times, customers=size)
+    if abs(ours.answer - bare.answer) > 5 * (size * 0.2 * 0.8) ** 0.5:
+        raise DifferentAnswersError(f"assignment: {ours.answer} and {bare.answer} of {size}")
+    yield _line("assignment, strata", ours, bare, "2.50", "sha256 of the same ids, one cut point")
+
+
+def _criteria(size: int, times: int) -> Iterator[list[str]]:
+    numbers = (1, 5, 10)
+    _tell("criteria")
+    rounds = [[measured(audience.criteria, customers=size, number=number) for number in numbers] for _ in range(times)]
+    middle = [sorted(runs, key=lambda cost: cost.cpu)[(times - 1) // 2] for runs in zip(*rounds, strict=True)]
+    for number, cost in zip(numbers, middle, strict=True):
+        yield _line(f"criteria: {number}", cost, middle[0], "", "one criterion")
+
+
+def _check_alike(ours: int, theirs: int) -> None:
+    """Nothing; DifferentAnswersError when two audiences differ by more than the customers at a cut point."""
+    if abs(ours - theirs) > _TIES * ours:
+        raise DifferentAnswersError(f"by time, with ntile: {theirs} instead of {ours}")
+
+
+def _line(stage: str, ours: Cost, reference: Cost, goal: str, against: str) -> list[str]:
+    return [
+        stage, f"{ours.cpu:.2f}", f"{reference.cpu:.2f}", f"{ours.cpu / reference.cpu:.2f}", goal, f"{ours.wall:.1f}",
+        f"{ours.peak_mb:.0f}", f"{reference.peak_mb:.0f}", against,
+    ]  # fmt: skip
+
+
+def _tell(what: Any) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
