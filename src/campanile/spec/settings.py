@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from email.utils import parseaddr
 from typing import Annotated, Literal
 
