@@ -10,6 +10,7 @@ import pytest
 
 from campanile.customers.audit.findings import Audit
 from campanile.customers.database import CustomerDatabase
+from campanile.customers.profile import ensure_profile
 from campanile.plan.sound import whole_audit
 from campanile.report.audit import judge
 from campanile.report.audit_answers import audit_text, write_audit
@@ -106,7 +107,10 @@ def test_a_shop_of_customers_only_is_audited(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("customer_id\na\nb\n", encoding="utf-8")
     project = load_project(tmp_path)
     with imported(project) as database:
+        before = whole_audit(project, database, NOW)
+        ensure_profile(project, database, NOW)
         found = whole_audit(project, database, NOW)
+    assert not [each for each in before.findings if each.count], "nobody knows yet what the product computes"
     assert found.customers == 2 and found.value.orders == 0
     assert [(each.field, each.count) for each in found.findings if each.count] == [
         ("email", 2), ("email_consent", 2), ("city", 2)
