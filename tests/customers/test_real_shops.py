@@ -166,3 +166,12 @@ def test_online_retail_is_accounted_for_line_by_line(tmp_path):
     assert found == by_hand_
     listed = (tmp_path / "rejects" / "customers.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert Counter(line.split(",")[3] for line in listed) == {"no customer_id": 107_927}
+
+
+def test_moves_between_stages_of_cdnow_are_what_the_reference_measured(cdnow):
+    """§2.5: of 4,268 active on 1 January 1998 47.9 % were active on 1 April; 26.7 % of silent, 15.3 % of sleeping."""
+    project, database, _ = cdnow
+    report = refresh_profile(project, database, datetime(1998, 4, 1, tzinfo=UTC))
+    moves = {row.before: (row.customers, round(row.share("active") * 100, 1)) for row in report.migration}
+    assert moves["active"] == (4_268, 47.9)
+    assert (moves["silent"][1], moves["sleeping"][1]) == (26.7, 15.3)
