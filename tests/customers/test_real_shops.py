@@ -233,3 +233,10 @@ def test_two_years_of_online_retail_count_their_common_days_once(tmp_path):
     assert found == (len(sold), pence)
     assert orders == sold["Invoice"].nunique()
     assert report.table("bought").read == len(raw) + len(second)
+def test_moves_between_stages_of_cdnow_are_what_the_reference_measured(cdnow):
+    """§2.5: of 4,268 active on 1 January 1998 47.9 % were active on 1 April; 26.7 % of silent, 15.3 % of sleeping."""
+    project, database, _ = cdnow
+    report = refresh_profile(project, database, datetime(1998, 4, 1, tzinfo=UTC))
+    moves = {row.before: (row.customers, round(row.share("active") * 100, 1)) for row in report.migration}
+    assert moves["active"] == (4_268, 47.9)
+    assert (moves["silent"][1], moves["sleeping"][1]) == (26.7, 15.3)
