@@ -17,8 +17,8 @@ from campanile.spec.conditions import InSegment
 from campanile.spec.experiment import METRICS, ExperimentSpec, Guard, Rule, guard, rule
 from campanile.spec.fields import Unreadable, share
 from campanile.spec.mapping import RowRule, row_rule
-from campanile.spec.project import load_project
 from campanile.spec.policy import Cap
+from campanile.spec.project import load_project
 from support.small_project import FILES, write_files
 
 ROOT = Path(__file__).parents[2]
