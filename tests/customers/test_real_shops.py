@@ -233,6 +233,8 @@ def test_two_years_of_online_retail_count_their_common_days_once(tmp_path):
     assert found == (len(sold), pence)
     assert orders == sold["Invoice"].nunique()
     assert report.table("bought").read == len(raw) + len(second)
+
+
 def test_moves_between_stages_of_cdnow_are_what_the_reference_measured(cdnow):
     """§2.5: of 4,268 active on 1 January 1998 47.9 % were active on 1 April; 26.7 % of silent, 15.3 % of sleeping."""
     project, database, _ = cdnow
