@@ -15,6 +15,7 @@ from typing import Generic, Literal, TypeVar
 from campanile.clock import Duration
 from campanile.errors import did_you_mean
 from campanile.spec.conditions import (
+    NO_TIME,
     Around,
     Between,
     Bound,
@@ -42,7 +43,8 @@ from campanile.spec.fields import Unreadable
 from campanile.spec.vocabulary import WEEKDAYS, FieldType
 
 T = TypeVar("T")
-_NUMBER = r"-?\d+(?:\.\d+)?"
+#: As many digits as an engine holds exactly, in minor units too.
+_NUMBER = r"-?\d{1,15}(?:\.\d{1,15})?"
 _WORDS: Mapping[str, Literal["at least", "over", "at most", "under", "exactly", "not"]] = {
     "at least": "at least", "over": "over", "at most": "at most", "under": "under", "exactly": "exactly", "not": "not",
 }  # fmt: skip
@@ -56,6 +58,7 @@ _SYMBOLS = {
 _MONTHS = {"last": -1, "this": 0, "next": 1}
 _TODAY = DayShift(Duration(), ahead=False)
 _LONGEST_DAYS = 100 * 366
+_YEARS = range(1800, 3000)
 _SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -176,9 +179,12 @@ def _weekday(text: str) -> str:
 
 def _date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise Unreadable(f"there is no day {text}", "write year-month-day, as in 2026-03-05") from None
+    if day.year not in _YEARS:
+        raise Unreadable(f"no shop knows the day {text}", f"write a year from {_YEARS.start} to {_YEARS.stop - 1}")
+    return day
 
 
 def _duration(text: str) -> Duration:
@@ -220,7 +226,10 @@ def _shift(text: str, *, ahead: bool, days_more: int = 0) -> DayShift:
 
 
 def _ahead(match: re.Match[str]) -> Comparison:
-    return DaysAround(_shift(match[1], ahead=True), _shift(match[2], ahead=True))
+    nearer, farther = _duration(match[1]), _duration(match[2])
+    if nearer.after(_SOME_DAY) > farther.after(_SOME_DAY):
+        raise Unreadable(f"no day is between {nearer} and {farther} ahead", f"write in {farther}..{nearer}")
+    return DaysAround(DayShift(nearer, ahead=True), DayShift(farther, ahead=True))
 
 
 def _date_range(match: re.Match[str]) -> DateSpan:
@@ -235,6 +244,13 @@ def _one_day(text: str) -> DateSpan:
 
 
 # --- windows ---------------------------------------------------------------------------------------------------------
+def _length(match: re.Match[str]) -> Window:
+    length = _duration(match[1])
+    if length == NO_TIME:
+        raise Unreadable(f'the window "{match[1]}" holds no moment', "write 1d or more")
+    return Length(length)
+
+
 def _length_range(match: re.Match[str]) -> Window:
     older, newer = _duration(match[1]), _duration(match[2])
     if older.before(_SOME_DAY) >= newer.before(_SOME_DAY):
@@ -357,7 +373,7 @@ FORMS: Mapping[FieldType, tuple[Form[Comparison], ...]] = {
     ),
 }
 WINDOWS: tuple[Form[Window], ...] = (
-    Form("90d (h, d, w, m or y)", f"({_LENGTH})", lambda m: Length(_duration(m[1]))),
+    Form("90d (h, d, w, m or y)", f"({_LENGTH})", _length),
     Form("180d..90d", rf"({_LENGTH})\.\.({_LENGTH})", _length_range),
     Form("DATE..DATE", rf"({_DATE})\.\.({_DATE})", _date_range),
     Form("lifetime", "lifetime", lambda _: Lifetime()),
