@@ -49,7 +49,7 @@ def placed(
 def _facts(members: ir.Table, customers: ir.Table, orders: ir.Table | None, people: ir.Table) -> ir.Table:
     """The members with what the rules ask of them."""
     rows = customers.inner_join(members, "customer_id")
-    known = [customers[column].notnull().cast("int64") for column in customers.columns]
+    known = [ibis.ifelse(customers[column].notnull(), 1, 0) for column in customers.columns]
     registered = customers["registered_at"].cast("timestamp") if "registered_at" in customers.columns else None
     facts = rows.select(
         customer_id=members["customer_id"],
