@@ -43,10 +43,10 @@ def test_ten_conditions_scan_an_event_table_once(database: CustomerDatabase, num
     assert scans(database, judged) == {"visited": 1, "customers": 1, "profile": 1}
 
 
-def scans(database: CustomerDatabase, relation: Any) -> dict[str, int]:
+def scans(opened: CustomerDatabase, relation: Any) -> dict[str, int]:
     """How often the engine's own plan reads each table."""
-    query = database.ibis.compile(relation)
-    plan = json.loads(database.ibis.con.execute(f"EXPLAIN (FORMAT json) {query}").fetchall()[0][1])
+    query = opened.ibis.compile(relation)
+    plan = json.loads(opened.ibis.con.execute(f"EXPLAIN (FORMAT json) {query}").fetchall()[0][1])
     found: dict[str, int] = {}
     waiting = list(plan)
     while waiting:
