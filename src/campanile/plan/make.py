@@ -23,6 +23,7 @@ from campanile.audience.select import Audience, select
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.engine import batches, parquet_rows
 from campanile.customers.profile import ensure_profile
+from campanile.customers.published import refuse
 from campanile.design.assign import assign
 from campanile.errors import CampanileError
 from campanile.events import CONTROL, PlannedMessage
@@ -76,6 +77,7 @@ def make_plan(  # noqa: PLR0913 - the stores come from outside, so that a flow o
     Raises:
         CampanileError: Nobody is left, a message cannot be rendered, or a store fails. Nothing is registered then.
     """
+    refuse(project, "a plan")
     spec = project.campaign(campaign)
     known = stored_plan(ledger, campaign)
     if known is not None and known.begun:
