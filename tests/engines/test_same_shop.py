@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,7 @@ from campanile.customers import engine
 from campanile.customers.database import CONTACTS, PROFILE, CustomerDatabase
 from campanile.customers.importing import import_tables
 from campanile.customers.profile import ensure_profile
-from campanile.customers.published import PublishedDatabase, on_engine, publish
+from campanile.customers.published import PublishedDatabase, on_engine, publish, refuse
 from campanile.design.assign import assign
 from campanile.errors import CampanileError
 from campanile.spec.project import Project, load_project
@@ -189,3 +190,9 @@ def test_the_command_selects_the_same_on_every_engine(
             answers.append((found, pq.read_table(ids).to_pylist()))
         assert answers[0] == answers[1]
         assert answers[0][1]
+
+
+def test_a_plan_says_that_it_wants_duckdb() -> None:
+    settings = SimpleNamespace(database=SimpleNamespace(engine="postgres"))
+    with pytest.raises(CampanileError, match="a plan works on DuckDB, and database.engine says postgres"):
+        refuse(SimpleNamespace(settings=settings), "a plan")  # type: ignore[arg-type]

@@ -25,6 +25,7 @@ from campanile.audience.waterfall import Audience
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.engine import batches, parquet_rows
 from campanile.customers.profile import ensure_profile
+from campanile.customers.published import refuse
 from campanile.design.assign import assign
 from campanile.errors import CampanileError
 from campanile.events import CONTROL, PlannedMessage
@@ -80,6 +81,7 @@ def make_plan(  # noqa: PLR0913 - the stores come from outside, so that a flow o
         CampanileError: A limit of the audit is broken, nobody is left, a message cannot be rendered, or a store fails.
             Nothing is registered then.
     """
+    refuse(project, "a plan")
     spec = project.campaign(campaign)
     known = stored_plan(ledger, campaign)
     if known is not None and known.begun:
