@@ -198,8 +198,8 @@ def plain_engine(path: Path, memory: str | None = None) -> duckdb.DuckDBPyConnec
     """The file in plain DuckDB, with as much memory as the product gives it."""
     import duckdb
 
-    from campanile.customers.engine import _memory_limit
+    from campanile.customers.engine.duck import memory_limit
 
-    limit = memory or f"{_memory_limit() // 1024**2}MiB"
+    limit = memory or f"{memory_limit() // 1024**2}MiB"
     config: dict[str, Any] = {"memory_limit": limit, "temp_directory": f"{path}.spill"}
     return duckdb.connect(path, config=config)

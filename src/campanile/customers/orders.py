@@ -68,12 +68,13 @@ def valid_lines(lines: ir.Table, orders: ir.Table, returned: ir.Table | None, *,
     """
     if "order_id" not in lines.columns or "order_id" not in orders.columns:
         return lines
-    valid = valid_orders(orders, returned)
     if not all_known:
+        valid = valid_orders(orders, returned)
         return lines.semi_join(valid, "order_id").union(lines.filter(lines.order_id.isnull()))
     # A shop may write an order in several rows; it is void when none of them counts. Few are, so the engine need not
-    # look all the others up.
-    void = _void_orders(orders, returned).anti_join(valid, "order_id")
+    # look all the others up: neither among the lines, nor for another row that counts.
+    void = _void_orders(orders, returned)
+    void = void.anti_join(valid_orders(orders.semi_join(void, "order_id"), returned), "order_id")
     return lines.anti_join(void, "order_id")
 
 

@@ -120,7 +120,7 @@ def _write_profile(past: Past, *, refreeze: bool) -> StageCuts:
         found = _parts(past, refreeze=refreeze)
         state = engine.store(database.ibis, _STATE, state_of(found, past, cuts, today_only=True), temp=True)
         earlier = earlier_columns(past, state, database.profile_runs(), scoring(project))
-        profile = with_value(project, database, assembled(found, past, state, earlier), past.as_of)
+        profile = with_value(past, assembled(found, past, state, earlier), found.buyers)
         database.store_own(PROFILE, profile.order_by("customer_id"))
         keep(database, past.as_of, state, scoring(project))
         database.note_profile([{"as_of": naive(past.as_of), "settings": _fingerprint(project)}])

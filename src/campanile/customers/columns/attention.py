@@ -21,6 +21,7 @@ _NUMBERS = {kind: number for number, kind in enumerate((*PASSIVE, *ACTIVE, *PRAI
 _GOOD_STARS = 4
 _SMOOTHING = 20
 _FINE = 1000
+_HOURS, _PACKED = 24, 2**31
 
 
 def attention(past: Past) -> ir.Table | None:
@@ -130,16 +131,21 @@ def preferred_hour(past: Past) -> ir.Table | None:
     rows = rows.filter(rows["at"] >= past.start_of(YEAR))
     from campanile.customers.zones import shop_time
 
-    hours = rows.select("customer_id", hour=shop_time(rows["at"], past.project.zone).hour())
-    counted = hours.group_by("customer_id", "hour").agg(times=hours.count())
-    parts = [
-        counted.select(
-            "customer_id", hour=((counted.hour + shift + 24) % 24).cast("int64"), weight=counted.times * weight
-        )
-        for shift, weight in ((0, 2), (-1, 1), (1, 1))
-    ]
-    spread = ibis.union(*parts)
-    summed = spread.group_by("customer_id", "hour").agg(weight=spread.weight.sum())
-    order = [summed.weight.desc(), summed.hour.asc()]
-    ranked = summed.mutate(rank=ibis.row_number().over(group_by="customer_id", order_by=order))
-    return ranked.filter(ranked["rank"] == 0).select("customer_id", preferred_hour=ranked.hour)
+    hours = rows.select("customer_id", hour=shop_time(rows["at"], past.project.zone).hour().cast("int64"))
+    # Two hours share a sum: one counts ones, the other 2^31 each, which no customer has of either.
+    step = ibis.ifelse(hours.hour % 2 == 0, ibis.literal(1, "int64"), ibis.literal(_PACKED, "int64"))
+    counted = hours.group_by("customer_id").agg(
+        **{f"pair_{pair}": step.sum(where=hours.hour // 2 == pair).fill_null(0) for pair in range(_HOURS // 2)}
+    )
+    weighed = counted.select("customer_id", **_weights(counted))
+    weights = [weighed[f"weight_{hour}"] for hour in range(_HOURS)]
+    first = ibis.cases(*((weight == weighed["most"], hour) for hour, weight in enumerate(weights)))
+    return weighed.select("customer_id", preferred_hour=first.cast("int64"))
+
+
+def _weights(counted: ir.Table) -> dict[str, ir.Value]:
+    """For every hour twice its count and those of its neighbours, and the most of all."""
+    pairs = [counted[f"pair_{pair}"] for pair in range(_HOURS // 2)]
+    counts = [count for pair in pairs for count in (pair % _PACKED, pair // _PACKED)]
+    weights = [2 * counts[hour] + counts[hour - 1] + counts[(hour + 1) % _HOURS] for hour in range(_HOURS)]
+    return {f"weight_{hour}": weight for hour, weight in enumerate(weights)} | {"most": ibis.greatest(*weights)}

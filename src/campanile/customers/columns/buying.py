@@ -8,6 +8,7 @@ import ibis.expr.types as ir
 from campanile.clock import Duration
 from campanile.customers.columns.past import YEAR, Past
 from campanile.customers.rfm import FREQUENCY, MONEY, RECENCY
+from campanile.customers.value.histories import spent_again
 from campanile.spec.scoring import RfmSettings
 
 #: So many buying days make a rhythm of one's own.
@@ -19,20 +20,21 @@ SCORED = (RECENCY, FREQUENCY, MONEY)
 def buyers(past: Past) -> ir.Table:
     """One row per customer with a valid order: raw values, rhythm, margin, and what RFM is made of."""
     settings = past.project.settings.policy.rfm
-    orders = past.orders
-    at, net, day = orders["at"], orders.net, past.order_day(orders["at"])
-    year, recent = at >= past.start_of(YEAR), at >= past.start_of(settings.window)
-    found = orders.group_by("customer_id").agg(
-        first_order_at=at.min(),
-        last_order_at=at.max(),
-        orders=orders.count(),
-        buying_days=day.nunique(),
-        frequency_365d=year.sum(),
-        money_365d=net.sum(where=year).fill_null(0),
-        _discount=_discount(orders, year),
-        _orders=recent.sum(),
-        _days=day.nunique(where=recent) if settings.frequency_of == "days" else recent.sum(),
-        _money=net.sum(where=recent).fill_null(0),
+    days = _days(past, settings.window)
+    found = days.group_by("customer_id").agg(
+        first_order_at=days["first"].min(),
+        last_order_at=days["last"].max(),
+        orders=days.orders.sum(),
+        buying_days=days.count(),
+        frequency_365d=days.orders_365d.sum(),
+        money_365d=days.spent_365d.sum().fill_null(0),
+        _first_day=days.day.min(),
+        _last_day=days.day.max(),
+        _spent_again=spent_again(days.day, days.spent),
+        _discount=ibis.coalesce(days.discount.sum(), 0),
+        _orders=days.recent.sum(),
+        _days=(days.recent > 0).sum() if settings.frequency_of == "days" else days.recent.sum(),
+        _money=days.spent_lately.sum().fill_null(0),
     )
     found = _less_returns(past, found, settings.window)
     found = _with_rhythm(past, found)
@@ -43,10 +45,26 @@ def buyers(past: Past) -> ir.Table:
     )
 
 
-def _discount(orders: ir.Table, when: ir.BooleanValue) -> ir.IntegerScalar:
-    """The sum of discounts; 0 where orders do not tell them."""
-    told = orders.discount.sum(where=when) if "discount" in orders.columns else ibis.null("int64")
-    return ibis.coalesce(told, 0)
+def _days(past: Past, window: Duration) -> ir.Table:
+    """What each customer bought on each day: in all, in 365 days, and in the window of RFM.
+
+    Days come before customers, because an engine counts distinct days dearer than it adds days up.
+    """
+    orders = past.orders
+    at, net, day = orders["at"], orders.net, past.order_day(orders["at"])
+    year, recent = at >= past.start_of(YEAR), at >= past.start_of(window)
+    discount = orders.discount.sum(where=year) if "discount" in orders.columns else ibis.null("int64")
+    return orders.group_by(orders.customer_id, day=day).agg(
+        first=at.min(),
+        last=at.max(),
+        orders=orders.count(),
+        spent=net.sum(),
+        orders_365d=year.sum(),
+        spent_365d=net.sum(where=year),
+        discount=discount,
+        recent=recent.sum(),
+        spent_lately=net.sum(where=recent),
+    )
 
 
 def _less_returns(past: Past, buyers: ir.Table, window: Duration) -> ir.Table:
@@ -64,11 +82,10 @@ def _less_returns(past: Past, buyers: ir.Table, window: Duration) -> ir.Table:
 
 def _with_rhythm(past: Past, buyers: ir.Table) -> ir.Table:
     """Days since the last order, and the mean gap between buying days of those who have at least three."""
-    first, last = past.order_day(buyers.first_order_at), past.order_day(buyers.last_order_at)
-    gap = last.delta(first, unit="day") / (buyers.buying_days - 1)
+    gap = buyers["_last_day"].delta(buyers["_first_day"], unit="day") / (buyers.buying_days - 1)
     own = buyers.buying_days >= OWN_RHYTHM
     return buyers.mutate(
-        recency_days=past.days_since(last),
+        recency_days=past.days_since(buyers["_last_day"]),
         usual_gap=ibis.ifelse(own, gap.cast("float64"), ibis.null("float64")),
     )
 

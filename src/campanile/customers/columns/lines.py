@@ -62,42 +62,54 @@ def _spent(lines: ir.Table) -> ir.Table:
 
 def _favourite_category(spent: ir.Table) -> ir.Table:
     """The category each customer spent most on: ties the latest, then by name; its share, and share against all."""
-    by_category = spent.group_by("customer_id", "category").agg(
-        spend=spent.spend.sum(), lines=spent.lines.sum(), discounted=spent.discounted.sum(), last_at=spent.last_at.max()
+    by_category = spent if "brand" not in spent.columns else _summed(spent)
+    people = by_category.group_by("customer_id").agg(
+        all_spend=by_category.spend.sum(),
+        all_lines=by_category.lines.sum(),
+        all_discounted=by_category.discounted.sum(),
+        _most=by_category.spend.max(where=by_category.category.notnull()),
     )
-    ranked = _ranked(by_category, "category", of=("spend", "lines", "discounted"))
-    positive = ranked.all_spend > 0
-    share = ibis.ifelse(positive & ranked.category.notnull(), ranked.spend / ranked.all_spend, ibis.null("float64"))
-    ranked = ranked.mutate(share=share)
-    usual = ranked.group_by(usual_category=ranked.category).agg(usual_share=ranked.share.sum())
-    people = ranked.filter(ranked["rank"] == 0).view().count().as_scalar()
-    best = ranked.filter(ranked["rank"] == 0)
-    joined = best.left_join(usual, best.category == usual.usual_category)
-    habit = {"discount_habit": joined.all_discounted / joined.all_lines}
+    known = by_category.filter(by_category.category.notnull()).inner_join(people, "customer_id")
+    share = ibis.ifelse(known.all_spend > 0, known.spend / known.all_spend, ibis.null("float64"))
+    known = known.mutate(share=share)
+    usual = known.group_by(usual_category=known.category).agg(usual_share=known.share.sum())
+    best = _latest(known, "category").select("customer_id", "category", "share", "spend")
+    best = best.left_join(usual, best.category == usual.usual_category).drop("usual_category")
+    joined = people.left_join(best, "customer_id")
     return joined.select(
         "customer_id",
         favourite_category=joined.category,
         category_share=joined.share,
-        category_affinity=joined.share / (joined.usual_share / people),
-        **habit,
+        category_affinity=joined.share / (joined.usual_share / people.view().count().as_scalar()),
+        discount_habit=joined.all_discounted / joined.all_lines,
         _spend=joined.spend,
     )
 
 
-def _ranked(spent: ir.Table, name: str, *, of: Sequence[str]) -> ir.Table:
-    """With `rank` (0 is the favourite) inside a customer, and the sums over all of a customer's rows."""
-    everything = ibis.window(group_by="customer_id")
-    order = [spent[name].isnull(), spent.spend.desc(), spent.last_at.desc(), spent[name].asc()]
-    sums = {f"all_{column}": spent[column].sum().over(everything) for column in of}
-    return spent.mutate(rank=ibis.row_number().over(group_by="customer_id", order_by=order), **sums)
+def _summed(spent: ir.Table) -> ir.Table:
+    """What each customer spent on each category, whatever the brand."""
+    return spent.group_by("customer_id", "category").agg(
+        spend=spent.spend.sum(), lines=spent.lines.sum(), discounted=spent.discounted.sum(), last_at=spent.last_at.max()
+    )
+
+
+def _latest(spent: ir.Table, name: str) -> ir.Table:
+    """Of each customer the row with the `_most` spend: of equal ones the latest, then the first by name.
+
+    Few are equal, so few are sorted.
+    """
+    most = spent.filter(spent.spend == spent["_most"])
+    order = [most.last_at.desc(), most[name].asc()]
+    ranked = most.mutate(rank=ibis.row_number().over(group_by="customer_id", order_by=order))
+    return ranked.filter(ranked["rank"] == 0).drop("rank")
 
 
 def _favourite_brand(spent: ir.Table, favourite: ir.Table) -> ir.Table:
     """The brand each customer spent most on, and the share of the top brand in the favourite category."""
     brands = spent.filter(spent.brand.notnull())
     by_brand = brands.group_by("customer_id", "brand").agg(spend=brands.spend.sum(), last_at=brands.last_at.max())
-    ranked = _ranked(by_brand, "brand", of=())
-    best = ranked.filter(ranked["rank"] == 0)
+    most = by_brand.group_by("customer_id").agg(_most=by_brand.spend.max())
+    best = _latest(by_brand.inner_join(most, "customer_id"), "brand")
     inside = favourite.join(
         brands, (favourite.customer_id == brands.customer_id) & (favourite.favourite_category == brands.category)
     )

@@ -23,6 +23,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import sqlglot
 from ibis.backends.duckdb import Backend
+from ibis.util import gen_name
 
 from campanile.customers.engine.landing import no_glob
 from campanile.customers.engine.troubles import engine_errors
@@ -32,6 +33,7 @@ from campanile.errors import CampanileError
 #: Of published tables; another one publishes everything again.
 LAYOUT = 1
 _MAX_MEMORY = 4 * 1024**3
+_TEMPORARY = ("temp", "main")
 
 
 @ibis.udf.agg.builtin(name="quantile_disc", signature=((dt.int64, dt.Array(dt.float64)), dt.Array(dt.int64)))
@@ -133,7 +135,16 @@ def write_parquet(backend: Backend, relation: ir.Table, path: Path) -> None:
 def store(backend: Backend, name: str, relation: ir.Table, *, database: Location, temp: bool) -> ir.Table:
     """The table, now with the relation's rows in their order; even when it reads the one it replaces."""
     schema = ibis.schema({column: type_(nullable=True) for column, type_ in relation.schema().items()})
-    return backend.create_table(name, relation, schema=schema, database=database, temp=temp, overwrite=True)
+    if not temp:
+        return backend.create_table(name, relation, schema=schema, database=database, overwrite=True)
+    # Ibis would write a temporary table twice, to give it the name of the one it replaces.
+    fresh = gen_name("campanile")
+    backend.create_table(fresh, relation, schema=schema, temp=True)
+    backend.drop_table(name, database=_TEMPORARY, force=True)
+    table = sqlglot.exp.table_(fresh, db="main", catalog="temp", quoted=True)
+    rename = sqlglot.exp.AlterRename(this=sqlglot.to_identifier(name, quoted=True))
+    backend.con.execute(sqlglot.exp.Alter(kind="TABLE", this=table, actions=[rename]).sql("duckdb"))
+    return backend.table(name, database=_TEMPORARY)
 
 
 def delete(backend: Backend, name: str, column: str, values: Sequence[str], *, database: tuple[str, str]) -> None:

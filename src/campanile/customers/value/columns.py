@@ -11,8 +11,9 @@ import ibis
 import ibis.expr.types as ir
 
 from campanile import clock
+from campanile.customers.columns.past import Past
 from campanile.customers.database import CustomerDatabase
-from campanile.customers.tables import CUSTOMERS
+from campanile.customers.tables import CUSTOMERS, ORDER
 from campanile.customers.value import scores
 from campanile.customers.value.scores import ScoreVersion
 from campanile.spec.project import Project
@@ -79,15 +80,21 @@ def _model_json(model: Model) -> dict[str, Any]:
     return found | {"fitted_at": clock.iso(model.fitted_at), "warnings": list(model.warnings)}
 
 
-def with_value(project: Project, database: CustomerDatabase, profile: ir.Table, as_of: datetime) -> ir.Table:
+def with_value(past: Past, profile: ir.Table, buyers: ir.Table) -> ir.Table:
     """The profile with forecasts and imported scores as known at its moment.
 
     A score in the table `score` wins over a forecast of that name. What nobody can tell is NULL.
+
+    Args:
+        past: The shop as it was known then.
+        profile: Of all customers.
+        buyers: Of the same moment; their histories are taken from them.
     """
+    project, database, as_of = past.project, past.database, past.as_of
     imported = scores.latest(project, database, as_of)
     scores.note_scores(database, as_of)
     own = [name for name in FORECASTS if name not in scores.imported(database)]
-    computed = _forecast(project, database, as_of)
+    computed = _forecast(past, buyers)
     found = profile
     if computed is not None:
         found = _beside(found, computed.select("customer_id", *own))
@@ -101,12 +108,13 @@ def _beside(left: ir.Table, right: ir.Table) -> ir.Table:
     return joined.select(left, *(right[column] for column in right.columns if column != "customer_id"))
 
 
-def _forecast(project: Project, database: CustomerDatabase, as_of: datetime) -> ir.Table | None:
-    if not _forecasts(database):
+def _forecast(past: Past, buyers: ir.Table) -> ir.Table | None:
+    if ORDER not in past.database.tables() or not _forecasts(past.database):
         return None
     from campanile.customers.value.forecast import forecast
+    from campanile.customers.value.histories import of_buyers
 
-    return forecast(project, database, as_of)
+    return forecast(past.project, past.database, past.as_of, of_buyers(buyers, past.today))
 
 
 def _forecasts(database: CustomerDatabase) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,37 @@ LogLikelihood = Callable[[Numbers], tuple[float, Numbers]]
 _FARTHEST = 11.5
 #: Below it a slope of the mean log-likelihood counts as none.
 _FLAT = 1e-4
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """The distinct values of a column, and which of them each row has.
+
+    Functions that cost much are computed of the distinct values alone: 130,000 histories have some hundred numbers of
+    purchases and some hundred ages. Long columns are multiplied and summed, not `@`: that wakes a thread for each core,
+    which costs a hundred times as much where the cores have other work.
+    """
+
+    values: Numbers
+    place: npt.NDArray[np.intp]
+
+    def totals(self, amounts: Numbers) -> Numbers:
+        """The sum of the rows' amounts for each distinct value.
+
+        >>> distinct(np.array([5.0, 7.0, 5.0])).totals(np.array([1.0, 2.0, 3.0])).tolist()
+        [4.0, 2.0]
+        """
+        return np.bincount(self.place, weights=amounts, minlength=len(self.values))
+
+
+def distinct(column: Numbers) -> Distinct:
+    """The column as its distinct values.
+
+    >>> found = distinct(np.array([5.0, 7.0, 5.0]))
+    >>> np.log(found.values)[found.place].round(2).tolist()
+    [1.61, 1.95, 1.61]
+    """
+    return Distinct(*np.unique(column, return_inverse=True))
 
 
 def most_likely(

@@ -24,10 +24,19 @@ _MONTHS = 12
 _SCORED = "campanile_scored_histories"
 
 
-def forecast(project: Project, database: CustomerDatabase, as_of: datetime) -> ir.Table | None:
-    """customer_id and the forecast of everybody who has bought; None when nothing can be told of anybody."""
+def forecast(
+    project: Project, database: CustomerDatabase, as_of: datetime, rows: ir.Table | None = None
+) -> ir.Table | None:
+    """customer_id and the forecast of everybody who has bought; None when nothing can be told of anybody.
+
+    Args:
+        project: Its settings say how to discount.
+        database: Where the model is kept.
+        as_of: Aware.
+        rows: The histories as of that moment, where somebody has read them already.
+    """
     model = model_of(project, database, as_of)
-    rows = histories(project, database, as_of)
+    rows = histories(project, database, as_of) if rows is None else rows
     if model.orders is None or rows is None:
         return None
     rows = stored(database, rows)

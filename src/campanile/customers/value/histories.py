@@ -47,21 +47,43 @@ def histories(project: Project, database: CustomerDatabase, as_of: datetime) -> 
     since = database.table(ORDER)["at"].min().to_pyarrow().as_py()
     day = shop_day(orders["at"], project.zone, since=since)
     days = orders.group_by(orders.customer_id, day=day).agg(spent=orders.net.sum())
-    # The amount of the first day without sorting: the least of numbers that begin with the day and end with an amount.
-    number = days.day.delta(ibis.date(date(1970, 1, 1)), unit="day").cast("int64")
-    packed = number * _ROOM + ibis.least(days.spent.cast("int64"), _ROOM - 1)
     found = days.group_by("customer_id").agg(
-        days=days.count(), first_day=days.day.min(), last=days.day.max(), total=days.spent.sum(), opening=packed.min()
+        days=days.count(),
+        first_day=days.day.min(),
+        last=days.day.max(),
+        spent=spent_again(days.day, days.spent),
     )
-    today = ibis.date(as_of.astimezone(project.zone).date())
-    return found.select(
+    return _history(found, as_of.astimezone(project.zone).date()).select("customer_id", *KEYS, "first_day", "spent")
+
+
+def of_buyers(buyers: ir.Table, today: date) -> ir.Table:
+    """The same of buyers that were read already: by their buying days, first and last day, and what was spent again."""
+    found = buyers.select(
+        "customer_id", days="buying_days", first_day="_first_day", last="_last_day", spent="_spent_again"
+    )
+    return _history(found, today)
+
+
+def _history(buyers: ir.Table, today: date) -> ir.Table:
+    return buyers.select(
         "customer_id",
-        x=found.days - 1,
-        t_x=found["last"].delta(found.first_day, unit="day").cast("int64"),
-        T=today.delta(found.first_day, unit="day").cast("int64"),
-        first_day=found.first_day,
-        spent=(found.total - found.opening % _ROOM).cast("int64"),
+        "first_day",
+        x=(buyers.days - 1).cast("int64"),
+        t_x=buyers["last"].delta(buyers.first_day, unit="day").cast("int64"),
+        T=ibis.date(today).delta(buyers.first_day, unit="day").cast("int64"),
+        spent=buyers.spent,
     )
+
+
+def spent_again(day: ir.DateColumn, spent: ir.IntegerColumn) -> ir.IntegerScalar:
+    """What all days but the first come to, of a customer's days and what was spent on each.
+
+    The first without sorting: the least of numbers that begin with the day and end with the amount.
+    """
+    number = day.delta(ibis.date(date(1970, 1, 1)), unit="day").cast("int64")
+    opening = (number * _ROOM + ibis.least(spent.cast("int64"), _ROOM - 1)).min()
+    found: ir.IntegerScalar = (spent.sum() - opening % _ROOM).cast("int64")
+    return found
 
 
 def stored(database: CustomerDatabase, rows: ir.Table, name: str = "") -> ir.Table:

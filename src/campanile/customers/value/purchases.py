@@ -14,11 +14,12 @@ the age at the last purchase, `T` the age now, both counted from the first purch
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import betaincinv, digamma, expit, gammaln, hyp2f1
 
-from campanile.customers.value.fitting import Numbers, most_likely
+from campanile.customers.value.fitting import Distinct, Numbers, distinct, most_likely
 
 #: Where the fit starts: shops whose customers buy rarely, often, and hardly ever stop.
 _STARTS = ((1.0, 10.0, 1.0, 1.0), (0.3, 5.0, 0.5, 3.0), (2.0, 4.0, 0.3, 10.0))
@@ -47,6 +48,11 @@ class Histories:
     def repeaters(self) -> int:
         """How many of them have bought more than once."""
         return int(self.count[self.x > 0].sum())
+
+    @cached_property
+    def by_column(self) -> tuple[Distinct, Distinct, Distinct]:
+        """The distinct values of x, t_x and T."""
+        return distinct(self.x), distinct(self.t_x), distinct(self.T)
 
 
 @dataclass(frozen=True)
@@ -122,19 +128,22 @@ def fit(histories: Histories) -> PurchaseModel | None:
 def _log_likelihood(logs: Numbers, histories: Histories) -> tuple[float, Numbers]:
     """The log-likelihood, and how it changes with the logarithm of each parameter."""
     r, alpha, a, b = np.exp(logs)
-    x, t_x, T, n = histories.x, histories.t_x, histories.T, histories.count  # noqa: N806
+    n, (by_x, by_t_x, by_T) = histories.count, histories.by_column  # noqa: N806
+    x, rate = by_x.values, r + by_x.values
     last = np.maximum(b + x - 1, _SMALLEST)
-    alive = -(r + x) * np.log(alpha + T)
-    stopped = np.where(x > 0, np.log(a) - np.log(last) - (r + x) * np.log(alpha + t_x), -np.inf)
+    log_T, log_t_x = np.log(alpha + by_T.values)[by_T.place], np.log(alpha + by_t_x.values)[by_t_x.place]  # noqa: N806
+    alive = -rate[by_x.place] * log_T
+    stopped = np.where(x > 0, np.log(a) - np.log(last), -np.inf)[by_x.place] - rate[by_x.place] * log_t_x
     both = np.logaddexp(alive, stopped)
-    value = (
-        gammaln(r + x) - gammaln(r) + r * np.log(alpha)
-        + gammaln(a + b) + gammaln(b + x) - gammaln(b) - gammaln(a + b + x) + both
+    w = n * np.exp(stopped - both)
+    n_x, w_x = by_x.totals(n), by_x.totals(w)
+    value = (n * both).sum() + n_x @ (
+        gammaln(rate) - gammaln(r) + r * np.log(alpha)
+        + gammaln(a + b) + gammaln(b + x) - gammaln(b) - gammaln(a + b + x)
     )  # fmt: skip
-    w = np.exp(stopped - both)
-    of_r = digamma(r + x) - digamma(r) + np.log(alpha) - (1 - w) * np.log(alpha + T) - w * np.log(alpha + t_x)
-    of_alpha = r / alpha - (r + x) * ((1 - w) / (alpha + T) + w / (alpha + t_x))
-    of_a = digamma(a + b) - digamma(a + b + x) + w / a
-    of_b = digamma(a + b) + digamma(b + x) - digamma(b) - digamma(a + b + x) - w / last
-    slopes = np.array([r * (n @ of_r), alpha * (n @ of_alpha), a * (n @ of_a), b * (n @ of_b)])
-    return float(n @ value), slopes
+    of_r = n_x @ (digamma(rate) - digamma(r) + np.log(alpha)) - ((n - w) * log_T + w * log_t_x).sum()
+    by_age = by_x.totals((n - w) / (alpha + histories.T) + w / (alpha + histories.t_x))
+    of_alpha = r / alpha * n.sum() - rate @ by_age
+    of_a = n_x @ (digamma(a + b) - digamma(a + b + x)) + w.sum() / a
+    of_b = n_x @ (digamma(a + b) + digamma(b + x) - digamma(b) - digamma(a + b + x)) - w_x @ (1 / last)
+    return float(value), np.array([r * of_r, alpha * of_alpha, a * of_a, b * of_b])

@@ -10,11 +10,12 @@ P. Fader, B. Hardie, The Gamma-Gamma Model of Monetary Value, note 025 (2013).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from campanile.customers.value.fitting import Numbers, most_likely
+from campanile.customers.value.fitting import Distinct, Numbers, distinct, most_likely
 
 _STARTS = ((6.0, 4.0, 1.0), (1.0, 2.0, 1.0), (2.0, 8.0, 5.0))
 
@@ -31,6 +32,17 @@ class Spending:
     def customers(self) -> int:
         """How many customers they are."""
         return int(self.count.sum())
+
+    @cached_property
+    def by_x(self) -> Distinct:
+        """The distinct numbers of purchases."""
+        return distinct(self.x)
+
+    @cached_property
+    def logs(self) -> tuple[Numbers, Numbers]:
+        """For each distinct number of purchases the sum of the logarithms of means, and of what was spent."""
+        log_mean = np.log(self.mean)
+        return self.by_x.totals(self.count * log_mean), self.by_x.totals(self.count * (np.log(self.x) + log_mean))
 
     def correlation(self) -> float:
         """Pearson's correlation of the number of purchases with their mean amount; 0 when one of them never varies.
@@ -88,13 +100,16 @@ def fit(spending: Spending) -> SpendModel | None:
 def _log_likelihood(logs: Numbers, spending: Spending) -> tuple[float, Numbers]:
     """The log-likelihood, and how it changes with the logarithm of each parameter."""
     p, q, gamma = np.exp(logs)
-    x, mean, n = spending.x, spending.mean, spending.count
-    total = gamma + x * mean
+    n, x = spending.count, spending.by_x.values
+    n_x, (log_mean, log_spent) = spending.by_x.totals(n), spending.logs
+    total = gamma + spending.x * spending.mean
+    log_total = spending.by_x.totals(n * np.log(total))
+    shape = p * x + q
     value = (
-        gammaln(p * x + q) - gammaln(p * x) - gammaln(q)
-        + q * np.log(gamma) + p * x * np.log(x * mean) - np.log(mean) - (p * x + q) * np.log(total)
+        n_x @ (gammaln(shape) - gammaln(p * x) - gammaln(q) + q * np.log(gamma))
+        + (p * x) @ log_spent - log_mean.sum() - shape @ log_total
     )  # fmt: skip
-    of_p = x * (digamma(p * x + q) - digamma(p * x) + np.log(x * mean) - np.log(total))
-    of_q = digamma(p * x + q) - digamma(q) + np.log(gamma) - np.log(total)
-    of_gamma = q / gamma - (p * x + q) / total
-    return float(n @ value), np.array([p * (n @ of_p), q * (n @ of_q), gamma * (n @ of_gamma)])
+    of_p = x @ (n_x * (digamma(shape) - digamma(p * x)) + log_spent - log_total)
+    of_q = n_x @ (digamma(shape) - digamma(q) + np.log(gamma)) - log_total.sum()
+    of_gamma = q / gamma * n.sum() - shape @ spending.by_x.totals(n / total)
+    return float(value), np.array([p * of_p, q * of_q, gamma * of_gamma])
