@@ -19,7 +19,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from campanile.clock import Duration
-from campanile.customers.database import _OWN, COMMITTED, RIVALS, SUPPRESSED
+from campanile.customers.database import _OWN, COMMITTED, RIVALS, SCORES, SUPPRESSED
 from campanile.money import Currency
 from campanile.spec.conditions import Segment
 from campanile.spec.settings import Policy
@@ -106,7 +106,7 @@ class Tables:
         self._make_own()
 
     def _make_own(self) -> None:
-        for name in (COMMITTED, RIVALS, SUPPRESSED):
+        for name in (COMMITTED, RIVALS, SCORES, SUPPRESSED):
             self.ibis.create_table(name, schema=ibis.schema(_OWN[name]))
 
     def tables(self) -> frozenset[str]:
@@ -120,6 +120,10 @@ class Tables:
     def own(self, name: str) -> ir.Table:
         """A table of the product's own."""
         return self.ibis.table(name)
+
+    def table(self, name: str) -> ir.Table:
+        """A table of the shop."""
+        return self.ibis.table(name) if name == "customers" else self.all_events(name)
 
     def by_person(self, rows: ir.Table) -> ir.Table:
         """The same rows."""

@@ -57,7 +57,7 @@ _SHOP = FILES[P] + (
          "map a column for it in campanile.yaml, under import: order:"),
         (C, "stage: active", "did: order, sum items: over 2", f'{C}:4: the shop imports no "items" of "order"; '
          "map a column for it in campanile.yaml, under import: order:"),
-        (C, "stage: active", "visit_recency_days: over 2", f'{C}:4: the shop imports no "visit_recency_days" of '
+        (C, "stage: active", "points_expiring: over 2", f'{C}:4: the shop imports no "points_expiring" of '
          "customers; map a column for it in campanile.yaml, under import: customers:"),
         (C, "offer:", "  keep: {at_most: 5, by: points}\noffer:", f'{C}:6: the shop imports no "points" of customers; '
          "map a column for it in campanile.yaml, under import: customers:"),

@@ -563,6 +563,13 @@ def test_flow_text_reads_back_as_what_it_says(data: Any) -> None:
     assert (document.data, report.problems) == (data, {})
 
 
+#: What the profile computes beyond the reference.
+ADDED = {
+    "brand_loyalty", "category_affinity", "category_share", "discount_habit", "favourite_brand", "favourite_category",
+    "rfm_segment_90d_ago", "spending_tier", "stage_90d_ago", "substage", "usual_gap",
+}  # fmt: skip
+
+
 def test_the_vocabulary_is_the_reference_with_money_and_contact_fields() -> None:
     shared = Path(__file__).parents[3] / "shared" / "reference" / "schema.yaml"
     if not shared.exists():
@@ -573,8 +580,11 @@ def test_the_vocabulary_is_the_reference_with_money_and_contact_fields() -> None
         return {name: "num" if type_ == "money" else str(type_) for name, type_ in fields.items()}
 
     fields = plain(VOCABULARY.fields)
-    assert {fields.pop(name) for name in ("name", "phone", "address")} == {"str"}
-    assert fields == reference["fields"]
+    assert {fields.pop(name) for name in ("name", "last_name", "phone", "address")} == {"str"}
+    assert {name for name in fields if name not in reference["fields"]} == ADDED
+    assert {name: fields[name] for name in reference["fields"]} == reference["fields"]
     events = {name: plain(event.fields) for name, event in VOCABULARY.events.items()}
     assert events["order"].pop("state") == "str"
+    assert events.pop("score").pop("version") == "str"
+    assert events["stage_changed"].pop("cause") == "str"
     assert events == {name: event["fields"] for name, event in reference["events"].items()}
