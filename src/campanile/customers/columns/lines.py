@@ -78,7 +78,7 @@ def _favourite_category(spent: ir.Table) -> ir.Table:
         "customer_id",
         favourite_category=joined.category,
         category_share=joined.share,
-        category_affinity=joined.share / (joined.usual_share / people),
+        category_affinity=joined.share / (joined.usual_share.nullif(0) / people),
         **habit,
         _spend=joined.spend,
     )
