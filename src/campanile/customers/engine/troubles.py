@@ -80,7 +80,9 @@ def _other_engines() -> Iterator[None]:
             raise _of_postgres(getattr(error, "sqlstate", None) or _NO_CODE) from None
         if _is_from(error, "pyspark.errors", "PySparkException") or _is_from(error, "py4j.protocol", "Py4JError"):
             kind = type(error).__name__
-            raise CampanileError(f"Spark stopped in the middle of its work ({kind}); nothing was sent", _REPORT) from None
+            raise CampanileError(
+                f"Spark stopped in the middle of its work ({kind}); nothing was sent", _REPORT
+            ) from None
         raise
 
 
