@@ -111,7 +111,7 @@ ENGINES = [pytest.param("postgres"), pytest.param("spark", marks=SERVERS)]
 ALL_MARKED = [pytest.param(name, marks=SERVERS) for name in ("postgres", "spark")]
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", ALL_MARKED)
 def test_profile_audience_and_arms_are_those_of_duckdb(name: str, project: Project) -> None:
     target = project.campaign("hello").target
     with elsewhere(project, name) as (landing, database):
@@ -157,10 +157,18 @@ def test_only_what_changed_is_published(name: str, project: Project) -> None:
         assert publish(landing, database) == (CONTACTS,)
         assert [row["message_id"] for row in rows(database.own(CONTACTS))] == ["m"]
         assert database.profile_as_of() == AS_OF
-        merged = {"customer_id": "C0001", "person_id": "C0002", "place": 1, "rule": "email", "merged_at": None}
-        landing.append_own(PEOPLE, ibis.memtable([merged], schema=landing.own(PEOPLE).schema()))
+        people = [
+            {"customer_id": each, "person_id": "C0002", "place": place, "rule": "email", "merged_at": None}
+            for place, each in enumerate(("C0002", "C0001", "C0005"))
+        ]
+        landing.append_own(PEOPLE, ibis.memtable(people, schema=landing.own(PEOPLE).schema()))
         assert publish(landing, database) == (PEOPLE,)
         assert database.profile_as_of() is None
+        for table in ("customers", "order"):
+            merged, there = (_sorted(each.table(table)) for each in (landing, database))
+            assert merged == there
+            assert not any("C0001" in row for row in there)
+            assert _sorted(landing.records(table)) == _sorted(database.records(table))
         database.note_profile([noted])
         engine.store(landing.ibis, "order", landing.table("order").limit(7))
         assert publish(landing, database) == ("order",)

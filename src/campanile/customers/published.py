@@ -132,7 +132,8 @@ def publish(landing: CustomerDatabase, there: PublishedDatabase, *, native: bool
     known = _known(there)
     wanted = {("own", name): landing.own(name) for name in landing.own_tables() - _STAY}
     if not native:
-        wanted |= {("shop", name): landing.table(name) for name in landing.tables()}
+        # Records as they were imported: who was merged with whom is told by a table of its own.
+        wanted |= {("shop", name): landing.records(name) for name in landing.tables()}
     contents = {place: engine.content(landing.ibis, rows) for place, rows in wanted.items()}
     changed = [place for place in wanted if contents[place] != known.get(place)]
     for place in changed:

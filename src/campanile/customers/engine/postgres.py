@@ -71,6 +71,12 @@ class Compiler(PostgresCompiler):  # type: ignore[misc] # ibis has no types
         found = self.agg.array_agg(arg, where=where, order_by=order_by)
         return sge.paren(found, copy=False)[0]
 
+    def _argminmax(self, op: Any, *, arg: Any, **kwargs: Any) -> Any:
+        """Lists by way of their text: a list of lists has no first list here."""
+        if not op.arg.dtype.is_array():
+            return super()._argminmax(op, arg=arg, **kwargs)
+        return self.cast(super()._argminmax(op, arg=self.cast(arg, dt.string), **kwargs), op.dtype)
+
     def visit_Arbitrary(self, op: Any, *, arg: Any, where: Any) -> Any:
         """Any known value."""
         return self.visit_First(op, arg=arg, where=where, order_by=(), include_null=False)

@@ -45,7 +45,10 @@ _POSTGRES_TROUBLES: Sequence[tuple[str, str, str]] = (
     ("40", "another connection wrote the same tables of PostgreSQL", "try again"),
     ("57", "the PostgreSQL server was stopped", "start it, then try again"),
     ("08", "the connection to PostgreSQL broke off", "check the server and the network, then try again"),
-    ("42", "a table of PostgreSQL is not as this product makes it", "name another schema: under postgres:"),
+    *(
+        (code, "a table of PostgreSQL is not as this product makes it", "name another schema: under postgres:")
+        for code in ("42P01", "42703")
+    ),
 )
 _NO_CODE = "08000"
 _REPORT = "report this, with what you did; engine: duckdb selects the same customers"
