@@ -96,7 +96,7 @@ def _is_from(error: Exception, module: str, name: str) -> bool:
 def _of_postgres(code: str) -> CampanileError:
     """The sentence for a code of PostgreSQL.
 
-    >>> str(_of_postgres("57P01")).splitlines()[0]
+    >>> _of_postgres("57P01").what
     'the PostgreSQL server was stopped (57P01)'
     """
     for begins, what, cure in _POSTGRES_TROUBLES:
