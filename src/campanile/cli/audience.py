@@ -60,7 +60,7 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
     project = open_project(root, home)
     at = moment(as_of, project)
     engine = engine or project.settings.database.engine
-    with _database(project, at, engine) as (database, warnings):
+    with _database(project, at, engine, file) as (database, warnings):
         if many is not None:
             _many(project, database, at, many, ids, engine=engine, as_json=as_json)
             return
@@ -76,7 +76,9 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
 
 
 @contextmanager
-def _database(project: Project, as_of: datetime, engine: str) -> Iterator[tuple[CustomerDatabase, list[str]]]:
+def _database(
+    project: Project, as_of: datetime, engine: str, file: str | None
+) -> Iterator[tuple[CustomerDatabase, list[str]]]:
     """The customers on that engine with the profile of that moment and the ledger's past; limits that are broken."""
     from campanile.customers.database import CustomerDatabase
     from campanile.customers.profile import ensure_profile
@@ -84,6 +86,9 @@ def _database(project: Project, as_of: datetime, engine: str) -> Iterator[tuple[
 
     with CustomerDatabase.open(project) as landing:
         _remember(project, landing)
+        campaign = _campaign_of(project, file) if file else None
+        if campaign is not None:
+            _count_other_plans(project, project.campaign(campaign), landing, as_of)
         with on_engine(project, landing, engine) as database:
             ensure_profile(project, database, as_of)
             yield database, _warnings(project, landing, as_of)
@@ -116,7 +121,6 @@ def _select(project: Project, database: CustomerDatabase, as_of: datetime, file:
     campaign = _campaign_of(project, file)
     if campaign is not None:
         spec = project.campaign(campaign)
-        _count_other_plans(project, spec, database, as_of)
         return select(spec.target, database, as_of, project=project, campaign=spec)
     target, named = read_target_file(file, project)
     project = replace(project, segments=named.segments, metrics=named.metrics)

@@ -299,7 +299,7 @@ class CustomerDatabase:
     def own(self, name: str) -> ir.Table:
         """One of the product's own tables; empty when a database that is only read has none yet."""
         if self._has_own(name):
-            return self.ibis.table(name, database=self._own)
+            return engine.by_bytes(self.ibis.table(name, database=self._own))
         return ibis.memtable([], schema=ibis.schema(_OWN[name]))
 
     def _has_own(self, name: str) -> bool:

@@ -26,6 +26,8 @@ from campanile.spec.project import Project
 
 _BUYERS, _ATTENTION, _STATE = "campanile_buyers", "campanile_attention", "campanile_state_now"
 _RFM = ("rfm.r", "rfm.f", "rfm.m", "rfm.sum", "rfm.code", "rfm.segment", "rfm8")
+#: Of forecasts and shares; small chances to be alive need more than figures of a condition do.
+_DECIMALS = 9
 
 
 def refresh_profile(
@@ -121,10 +123,16 @@ def _write_profile(past: Past, *, refreeze: bool) -> StageCuts:
         state = engine.store(database.ibis, _STATE, state_of(found, past, cuts, today_only=True), temp=True)
         earlier = earlier_columns(past, state, database.profile_runs(), scoring(project))
         profile = with_value(past, assembled(found, past, state, earlier), found.buyers)
-        database.store_own(PROFILE, profile.order_by("customer_id"))
+        database.store_own(PROFILE, _as_every_engine_says(profile).order_by("customer_id"))
         keep(database, past.as_of, state, scoring(project))
         database.note_profile([{"as_of": naive(past.as_of), "settings": _fingerprint(project)}])
     return cuts
+
+
+def _as_every_engine_says(profile: ir.Table) -> ir.Table:
+    """The profile with so many decimals as are the same in whatever order an engine adds up."""
+    doubles = [name for name, type_ in profile.schema().items() if type_.is_floating()]
+    return profile.mutate(**{name: profile[name].round(_DECIMALS) for name in doubles})
 
 
 def _parts(past: Past, *, refreeze: bool = False) -> Parts:

@@ -80,7 +80,7 @@ def _favourite_category(spent: ir.Table) -> ir.Table:
         "customer_id",
         favourite_category=joined.category,
         category_share=joined.share,
-        category_affinity=joined.share / (joined.usual_share / people.view().count().as_scalar()),
+        category_affinity=joined.share / (joined.usual_share.nullif(0) / people.view().count().as_scalar()),
         discount_habit=joined.all_discounted / joined.all_lines,
         _spend=joined.spend,
     )

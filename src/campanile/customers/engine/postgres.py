@@ -14,6 +14,7 @@ import ibis.expr.operations as ops
 import ibis.expr.rules as rlz
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import sqlglot as sg
@@ -39,6 +40,7 @@ _CURE = "check that it runs, that its address stands in the variable that url_en
 _BY_BYTES = sge.ColumnConstraint(kind=sge.CollateColumnConstraint(this=sg.to_identifier("C", quoted=True)))
 #: Doubles up to here have no digits behind the point that their text could lose.
 _WHOLE_LIMIT = 10**15
+_HALF = 0.5
 
 
 class Compiler(PostgresCompiler):  # type: ignore[misc] # ibis has no types
@@ -69,6 +71,12 @@ class Compiler(PostgresCompiler):  # type: ignore[misc] # ibis has no types
         found = self.agg.array_agg(arg, where=where, order_by=order_by)
         return sge.paren(found, copy=False)[0]
 
+    def _argminmax(self, op: Any, *, arg: Any, **kwargs: Any) -> Any:
+        """Lists by way of their text: a list of lists has no first list here."""
+        if not op.arg.dtype.is_array():
+            return super()._argminmax(op, arg=arg, **kwargs)
+        return self.cast(super()._argminmax(op, arg=self.cast(arg, dt.string), **kwargs), op.dtype)
+
     def visit_Arbitrary(self, op: Any, *, arg: Any, where: Any) -> Any:
         """Any known value."""
         return self.visit_First(op, arg=arg, where=where, order_by=(), include_null=False)
@@ -81,6 +89,14 @@ class Compiler(PostgresCompiler):  # type: ignore[misc] # ibis has no types
     def visit_Mean(self, op: Any, *, arg: Any, where: Any) -> Any:
         """Means are doubles."""
         return self.cast(self.agg.avg(self.cast(arg, op.dtype), where=where), op.dtype)
+
+    def visit_Round(self, op: Any, *, arg: Any, digits: Any) -> Any:
+        """A half goes away from zero; PostgreSQL rounds doubles to the even number."""
+        if not (op.dtype.is_integer() and op.arg.dtype.is_floating()):
+            return super().visit_Round(op, arg=arg, digits=digits)
+        whole = self.f.trunc(arg)
+        more = self.if_(self.f.abs(arg - whole) >= _HALF, self.f.sign(arg), 0)
+        return self.cast(whole + more, op.dtype)
 
     def visit_WindowFunction(self, op: Any, *, func: Any, **kwargs: Any) -> Any:
         """The type of a figure is said outside of its window."""
@@ -217,8 +233,18 @@ def load(backend: Backend, name: str, schema: ibis.Schema, rows: Iterable[pa.Rec
         create(backend, fresh, schema, place=place)
         with backend.con.cursor().copy(f"COPY {target} FROM STDIN (FORMAT csv)") as copy:
             for batch in rows:
+                _refuse_nul(batch, name)
                 copy.write(_as_csv(batch))
         replace(backend, name, fresh, place=place)
+
+
+def _refuse_nul(batch: pa.RecordBatch, table: str) -> None:
+    """Raises CampanileError for text that PostgreSQL cannot hold; without it an id would be another one there."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        texts = column.flatten() if pa.types.is_list(column.type) else column
+        if pa.types.is_string(texts.type) and pc.any(pc.match_substring(texts, "\0")).as_py():
+            what = f"{name} in the table {table} holds the character NUL, which PostgreSQL cannot keep"
+            raise CampanileError(what, "take it out of the file and import it again, or select on duckdb")
 
 
 def _as_csv(batch: pa.RecordBatch) -> memoryview:

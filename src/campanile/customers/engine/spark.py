@@ -36,6 +36,7 @@ Place = tuple[str, str]
 
 _BATCH = 50_000
 _CATALOG = "spark_catalog"
+_MOMENT = dt.Timestamp(scale=6)
 #: Names the folder that holds a table's rows now.
 _CURRENT = ".current"
 _SETTINGS = {
@@ -241,11 +242,11 @@ def store(backend: Backend, name: str, relation: ir.Table, *, database: Location
     rows = backend._session.sql(backend.compile(relation))
     if temp or not isinstance(database, tuple):
         rows.persist().createOrReplaceTempView(name)
-        return backend.table(name)
+        return by_bytes(backend.table(name))
     path = _folder(backend, database) / gen_name(name)
     rows.write.parquet(str(path))
     _swap(backend, database, name, path)
-    return backend.table(name, database=database)
+    return by_bytes(backend.table(name, database=database))
 
 
 def load(backend: Backend, name: str, schema: ibis.Schema, rows: Iterable[pa.RecordBatch], *, database: Place) -> None:
@@ -268,8 +269,9 @@ def drop(backend: Backend, name: str, *, database: Place) -> None:
 
 
 def by_bytes(table: ir.Table) -> ir.Table:
-    """The table: text is compared by its bytes already."""
-    return table
+    """The table: text is compared by its bytes already, and moments are of the type that they are elsewhere."""
+    moments = [column for column, type_ in table.schema().items() if type_.is_timestamp()]
+    return table.mutate(**{column: table[column].cast(_MOMENT) for column in moments}) if moments else table
 
 
 def disconnect(_backend: Backend) -> None:

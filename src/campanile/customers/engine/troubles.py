@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,14 +35,34 @@ _TROUBLES: Sequence[tuple[str, str, str]] = (
 )
 
 
+#: What PostgreSQL's codes begin with, what is wrong, the cure.
+_POSTGRES_TROUBLES: Sequence[tuple[str, str, str]] = (
+    ("42501", "PostgreSQL does not let this role do that", "give it the rights on both schemas that the docs name"),
+    ("57014", "PostgreSQL stopped a query that ran too long", "raise statement_timeout for this role"),
+    ("53100", "the disk of the PostgreSQL server is full", "free some space there"),
+    ("53", "the PostgreSQL server has no room left", "free memory or connections there, then try again"),
+    ("55P03", "PostgreSQL waited too long for another connection", "let that finish, then try again"),
+    ("40", "another connection wrote the same tables of PostgreSQL", "try again"),
+    ("57", "the PostgreSQL server was stopped", "start it, then try again"),
+    ("08", "the connection to PostgreSQL broke off", "check the server and the network, then try again"),
+    *(
+        (code, "a table of PostgreSQL is not as this product makes it", "name another schema: under postgres:")
+        for code in ("42P01", "42703")
+    ),
+)
+_NO_CODE = "08000"
+_REPORT = "report this, with what you did; engine: duckdb selects the same customers"
+
+
 @contextmanager
 def engine_errors(path: Path) -> Iterator[None]:
-    """Turns what the engine says about the file into a sentence with the cure.
+    """Turns what the engine says, about the file or in the middle of a query, into a sentence with the cure.
 
     The engine's own text is dropped then: it quotes values, and values may be contact data.
     """
     try:
-        yield
+        with _other_engines():
+            yield
     except duckdb.Error as error:
         text = str(error)
         for words, what, cure in _TROUBLES:
@@ -50,3 +71,35 @@ def engine_errors(path: Path) -> Iterator[None]:
                 who = f"another process ({pid[1]})" if pid else "another process"
                 raise CampanileError(what.format(file=path.name, who=who), cure) from None
         raise
+
+
+@contextmanager
+def _other_engines() -> Iterator[None]:
+    """The same for engines that are servers. Their drivers are asked only where something has loaded them."""
+    try:
+        yield
+    except Exception as error:
+        if _is_from(error, "psycopg", "Error"):
+            raise _of_postgres(getattr(error, "sqlstate", None) or _NO_CODE) from None
+        if _is_from(error, "pyspark.errors", "PySparkException") or _is_from(error, "py4j.protocol", "Py4JError"):
+            kind = type(error).__name__
+            raise CampanileError(
+                f"Spark stopped in the middle of its work ({kind}); nothing was sent", _REPORT
+            ) from None
+        raise
+
+
+def _is_from(error: Exception, module: str, name: str) -> bool:
+    return module in sys.modules and isinstance(error, getattr(sys.modules[module], name))
+
+
+def _of_postgres(code: str) -> CampanileError:
+    """The sentence for a code of PostgreSQL.
+
+    >>> _of_postgres("57P01").what
+    'the PostgreSQL server was stopped (57P01)'
+    """
+    for begins, what, cure in _POSTGRES_TROUBLES:
+        if code.startswith(begins):
+            return CampanileError(f"{what} ({code})", cure)
+    return CampanileError(f"PostgreSQL stopped in the middle of its work ({code})", _REPORT)
