@@ -173,7 +173,8 @@ def _opened(customers: int, memory: str | None = None) -> tuple[Project, Custome
     import campanile.customers.profile
     import campanile.spec.targets  # noqa: F401
 
-    return open_project(customers), open_database(customers, memory)
+    project = open_project(customers, memory)
+    return project, open_database(project)
 
 
 def _profile(project: Project, database: CustomerDatabase) -> None:
