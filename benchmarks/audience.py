@@ -33,6 +33,19 @@ target:
     - {did: returned, in: 60d}
     - {did: ticket, where: {kind: complaint, status: open}}
 """
+#: Ten conditions on fields of customers and profile: nothing is asked of an order, what is ready is read.
+READY = """
+target:
+  who:
+    - {stage: [active, silent, sleeping]}
+    - {rfm.r: at least 2, rfm.f: at least 2, rfm.m: at least 3}
+    - {rfm.sum: at least 8}
+    - {city_tier: [1, 2], gender: known}
+    - {tier: [gold, platinum]}
+  except:
+    - {rfm.segment: cant_lose}
+    - {recency_days: over 300}
+"""
 #: Ten questions to two event tables; the first of them, the first five or all are asked.
 CRITERIA = (
     "{did: order, in: 365d, sum amount: over 300}",
@@ -64,17 +77,44 @@ def profile(customers: int) -> Callable[[], Any]:
     return work
 
 
+def with_profile(customers: int) -> Callable[[], Any]:
+    """Computes the profile when there is none of that moment; answers with how many it is of."""
+    project, database = _opened(customers)
+
+    def work() -> Any:
+        _profile(project, database)
+        database.close()
+        return customers
+
+    return work
+
+
 def selected(customers: int) -> Callable[[], Any]:
     """The ids of the target over the ready profile, written to Parquet; answers with their number and hashes."""
     project, database = _opened(customers)
-    return _selecting(project, database, home(customers) / "selected.parquet")
+    return _selecting(TARGET, project, database, home(customers) / "selected.parquet")
+
+
+def ready(customers: int) -> Callable[[], Any]:
+    """The ids of the target that asks nothing of an order, over the ready profile, written to Parquet."""
+    project, database = _opened(customers)
+    return _selecting(READY, project, database, home(customers) / "ready.parquet")
 
 
 def compiled(customers: int) -> Callable[[], Any]:
-    """The same ids by the SQL that the target comes to, made before the clock starts: what the engine has to do."""
+    """The ids of the first target by its SQL, made before the clock starts: what the engine has to do."""
+    return _compiled(TARGET, customers)
+
+
+def ready_compiled(customers: int) -> Callable[[], Any]:
+    """The same of the target that asks nothing of an order."""
+    return _compiled(READY, customers)
+
+
+def _compiled(text: str, customers: int) -> Callable[[], Any]:
     project, database = _opened(customers)
     with database:
-        query = _found(TARGET, project, database, _MEDIUM).sql()
+        query = _found(text, project, database, _MEDIUM).sql()
     engine = plain_engine(home(customers) / CLUSTERED)
     path = home(customers) / "selected-compiled.parquet"
 
@@ -90,7 +130,7 @@ def full(customers: int, memory: str | None = None) -> Callable[[], Any]:
     """Profile and selection from raw orders, in so much memory; answers with the ids' number and hashes."""
     project, database = _opened(customers, memory)
     database.note_profile(())
-    select = _selecting(project, database, home(customers) / "full.parquet")
+    select = _selecting(TARGET, project, database, home(customers) / "full.parquet")
 
     def work() -> Any:
         _profile(project, database)
@@ -109,7 +149,7 @@ def criteria(customers: int, number: int) -> Callable[[], Any]:
         from campanile.customers.engine import write_parquet
 
         found = _found(target, project, database, None)
-        write_parquet(database, found.eligible.select("customer_id"), path)
+        write_parquet(database, found.ids, path)
         with paused():
             return ids_in(path)
 
@@ -173,7 +213,8 @@ def _opened(customers: int, memory: str | None = None) -> tuple[Project, Custome
     import campanile.customers.profile
     import campanile.spec.targets  # noqa: F401
 
-    return open_project(customers), open_database(customers, memory)
+    project = open_project(customers, memory)
+    return project, open_database(project)
 
 
 def _profile(project: Project, database: CustomerDatabase) -> None:
@@ -182,12 +223,12 @@ def _profile(project: Project, database: CustomerDatabase) -> None:
     ensure_profile(project, database, AS_OF)
 
 
-def _selecting(project: Project, database: CustomerDatabase, path: Path) -> Callable[[], Any]:
+def _selecting(text: str, project: Project, database: CustomerDatabase, path: Path) -> Callable[[], Any]:
     from campanile.customers.engine import write_parquet
 
     def work() -> Any:
-        found = _found(TARGET, project, database, _MEDIUM)
-        write_parquet(database, found.eligible.select("customer_id"), path)
+        found = _found(text, project, database, _MEDIUM)
+        write_parquet(database, found.ids, path)
         with paused():
             return ids_in(path)
 

@@ -41,8 +41,8 @@ WITH refunds AS (
 ), capped AS (
     SELECT customer_id FROM contacts
     WHERE "at" >= TIMESTAMP '{as_of}' - INTERVAL 7 DAY AND "at" < TIMESTAMP '{as_of}'
-        AND channel = 'email' AND purpose IS DISTINCT FROM 'service'
-    GROUP BY customer_id HAVING count(*) >= 2
+        AND purpose IS DISTINCT FROM 'service'
+    GROUP BY customer_id HAVING count(*) FILTER (channel = 'email') >= 2 OR count(*) >= 3
 ), visitors AS (
     SELECT customer_id FROM visited
     WHERE "at" >= TIMESTAMP '{as_of}' - INTERVAL 180 DAY AND "at" < TIMESTAMP '{as_of}'
@@ -63,6 +63,34 @@ ANTI JOIN (
     FROM returned WHERE "at" >= TIMESTAMP '{as_of}' - INTERVAL 60 DAY AND "at" < TIMESTAMP '{as_of}'
 ) USING (customer_id)
 ANTI JOIN (FROM ticket WHERE kind = 'complaint' AND status = 'open' AND "at" < TIMESTAMP '{as_of}') USING (customer_id)
+ANTI JOIN (
+    FROM unsubscribed WHERE coalesce(channel, '') IN ('email', '') AND "at" < TIMESTAMP '{as_of}'
+) USING (customer_id)
+ANTI JOIN capped USING (customer_id)
+QUALIFY row_number() OVER (PARTITION BY address ORDER BY customer_id) = 1
+) TO '{path}' (FORMAT parquet, COMPRESSION zstd)
+"""
+#: `benchmarks.audience.READY`, which asks nothing of orders, with the same policy.
+_READY = """
+COPY (
+WITH contacts AS (
+    SELECT customer_id, "at", channel, purpose FROM contacted
+    UNION ALL SELECT customer_id, "at", channel, purpose FROM campanile.contacts
+), capped AS (
+    SELECT customer_id FROM contacts
+    WHERE "at" >= TIMESTAMP '{as_of}' - INTERVAL 7 DAY AND "at" < TIMESTAMP '{as_of}'
+        AND purpose IS DISTINCT FROM 'service'
+    GROUP BY customer_id HAVING count(*) FILTER (channel = 'email') >= 2 OR count(*) >= 3
+), reachable AS (
+    SELECT customer_id, lower(trim(email)) AS address
+    FROM customers JOIN {profile} AS profile USING (customer_id)
+    WHERE stage IN ('active', 'silent', 'sleeping') AND "rfm.r" >= 2 AND "rfm.f" >= 2 AND "rfm.m" >= 3
+        AND "rfm.sum" >= 8 AND "rfm.segment" <> 'cant_lose' AND city_tier IN (1, 2) AND gender IS NOT NULL
+        AND tier IN ('gold', 'platinum') AND NOT coalesce(recency_days > 300, false)
+        AND email_consent AND email_ok AND address <> ''
+        AND address NOT IN (SELECT address FROM campanile.suppressed WHERE channel = 'email')
+)
+SELECT customer_id FROM reachable
 ANTI JOIN (
     FROM unsubscribed WHERE coalesce(channel, '') IN ('email', '') AND "at" < TIMESTAMP '{as_of}'
 ) USING (customer_id)
@@ -96,11 +124,19 @@ def profile(customers: int) -> Callable[[], Any]:
 
 def selected(customers: int) -> Callable[[], Any]:
     """The ids by SQL written for DuckDB over the ready profile; answers with their number and the sum of hashes."""
-    engine = plain_engine(home(customers) / CLUSTERED)
-    path = home(customers) / "selected-by-hand.parquet"
+    return _over_ready(customers, _SELECTED, "selected-by-hand.parquet")
+
+
+def ready(customers: int) -> Callable[[], Any]:
+    """The ids of the target over fields of customers and profile alone, by SQL written for DuckDB."""
+    return _over_ready(customers, _READY, "ready-by-hand.parquet")
+
+
+def _over_ready(customers: int, query: str, file: str) -> Callable[[], Any]:
+    engine, path = plain_engine(home(customers) / CLUSTERED), home(customers) / file
 
     def work() -> Any:
-        _select(engine, "campanile.profile", path)
+        _select(engine, "campanile.profile", path, query)
         with paused():
             return ids_in(path)
 
@@ -144,5 +180,5 @@ def _make_profile(engine: duckdb.DuckDBPyConnection, scored: str) -> None:
     engine.execute(f"CREATE TABLE by_hand.profile AS {scored} {EVERYBODY}")
 
 
-def _select(engine: duckdb.DuckDBPyConnection, profile: str, path: Path) -> None:
-    engine.execute(_SELECTED.format(as_of=AS_OF.replace(tzinfo=None), profile=profile, path=path))
+def _select(engine: duckdb.DuckDBPyConnection, profile: str, path: Path, query: str = _SELECTED) -> None:
+    engine.execute(query.format(as_of=AS_OF.replace(tzinfo=None), profile=profile, path=path))

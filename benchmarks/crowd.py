@@ -157,7 +157,7 @@ def _make(customers: int) -> None:
         engine.execute(f"ATTACH '{folder / BY_TIME}' AS by_time")
         engine.execute('CREATE TABLE by_time."order" AS FROM "order" ORDER BY "at", order_id')
         engine.execute('CREATE TABLE by_time.bought AS FROM bought ORDER BY "at", order_id, category')
-    with open_database(customers) as database:
+    with open_database(open_project(customers)) as database:
         database.ibis.con.execute(_SUPPRESSED)
 
 
@@ -166,35 +166,35 @@ def home(customers: int) -> Path:
     return ROOT / "runs" / "bench" / "audience" / str(customers)
 
 
-def open_project(customers: int) -> Project:
-    """This repository's project without its campaigns, with its stores in the folder of that size."""
-    from campanile.spec.project import load_project
-
-    files = home(customers) / "project"
-    files.mkdir(exist_ok=True)
-    for file in ("campanile.yaml", "segments.yaml"):
-        shutil.copy(ROOT / file, files)
-    return load_project(files, home=home(customers))
-
-
-def open_database(customers: int, memory: str | None = None) -> CustomerDatabase:
-    """The customer database, with everything imported that Ibis would import on its first answer.
+def open_project(customers: int, memory: str | None = None) -> Project:
+    """This repository's project without its campaigns, with its stores in the folder of that size.
 
     Args:
         customers: Which shop.
-        memory: The most memory that the engine may take, as in `1GB`; None for what the product gives it.
+        memory: The setting `database: memory:`, as in `1GB`; None leaves it out.
     """
+    from campanile.spec.project import load_project
+
+    files = home(customers) / f"project{memory or ''}"
+    files.mkdir(exist_ok=True)
+    for file in ("campanile.yaml", "segments.yaml"):
+        shutil.copy(ROOT / file, files)
+    if memory:
+        with (files / "campanile.yaml").open("a", encoding="utf-8") as settings:
+            settings.write(f"\ndatabase: {{memory: {memory}}}\n")
+    return load_project(files, home=home(customers))
+
+
+def open_database(project: Project) -> CustomerDatabase:
+    """The customer database, with everything imported that Ibis would import on its first answer."""
     import ibis.backends.duckdb.converter  # noqa: F401
 
     from campanile.customers.database import CustomerDatabase
 
-    database = CustomerDatabase.open(open_project(customers))
-    if memory:
-        database.ibis.con.execute(f"SET memory_limit = '{memory}'")
-    return database
+    return CustomerDatabase.open(project)
 
 
-def plain_engine(path: Path, memory: str | None = None) -> duckdb.DuckDBPyConnection:
+def plain_engine(path: Path) -> duckdb.DuckDBPyConnection:
     """The file in plain DuckDB, with as much memory as the product gives it."""
     import duckdb
 

@@ -61,7 +61,7 @@ def ours(size: int) -> Callable[[], Any]:
 
     def work() -> Any:
         audience = select(spec.target, database, AS_OF, project=project, campaign=spec)
-        write_parquet(database, audience.eligible.select("customer_id"), path)
+        write_parquet(database, audience.ids, path)
         with paused():
             return ids_in(path)
 
@@ -103,7 +103,7 @@ def every_rule(size: int) -> Callable[[], Any]:
 
     def work() -> Any:
         audience = select(spec.target, database, AS_OF, project=project, campaign=spec)
-        write_parquet(database, audience.eligible.select("customer_id"), path)
+        write_parquet(database, audience.ids, path)
         with paused():
             database.store_own(RIVALS, database.own(RIVALS).limit(0))
             return ids_in(path)
@@ -121,7 +121,7 @@ def compiled(size: int) -> Callable[[], Any]:
     spec = project.campaign(CAMPAIGN)
     with open_database(project) as database:
         audience = select(spec.target, database, AS_OF, project=project, campaign=spec)
-        query = ibis.to_sql(audience.eligible.select("customer_id"), dialect="duckdb")
+        query = ibis.to_sql(audience.ids, dialect="duckdb")
     engine = plain_engine(home(size) / BEFORE)
     path = home(size) / "selected-compiled.parquet"
 

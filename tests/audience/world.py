@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
@@ -108,6 +109,10 @@ class Tables:
     def _make_own(self) -> None:
         for name in (COMMITTED, RIVALS, SCORES, SUPPRESSED):
             self.ibis.create_table(name, schema=ibis.schema(_OWN[name]))
+
+    def settled(self) -> AbstractContextManager[None]:
+        """Nothing: here no table comes or goes at all."""
+        return nullcontext()
 
     def tables(self) -> frozenset[str]:
         """The shop's tables: customers, and the kinds of event that have rows."""

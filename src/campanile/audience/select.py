@@ -74,6 +74,19 @@ def select(  # noqa: PLR0913 - what is asked of whom, and for which messages
     Raises:
         CampanileError: the shop has no such field or table, or nobody can be reached by the medium.
     """
+    with database.settled():
+        return _select(target, database, as_of, project=project, medium=medium, campaign=campaign)
+
+
+def _select(  # noqa: PLR0913
+    target: Target,
+    database: CustomerDatabase,
+    as_of: datetime,
+    *,
+    project: Project,
+    medium: str | None,
+    campaign: CampaignSpec | None,
+) -> Audience:
     unfit = scores.refused(project, database, as_of)
     frame = Frame(as_of, project.zone, project.currency, project.segments, project.metrics, unfit)
     aggregates, policy = Aggregates(database, frame), project.settings.policy
@@ -92,9 +105,10 @@ def select(  # noqa: PLR0913 - what is asked of whom, and for which messages
     if ranking.lines:
         lost = everyone.filter(everyone["line"].notnull())
         everyone = ibis.union(lost, ranked.select("customer_id", *beside, line=ranked["_line"]))
-    eligible = customers.semi_join(ranked.filter(ranked["_line"].isnull()), "customer_id")
+    ids = ranked.filter(ranked["_line"].isnull()).select("customer_id")
     lines = {rule.line: rule.text for rule in rules} | ranking.lines
-    return Audience(eligible, everyone, lines, judged, dispatch.rivals if dispatch else None)
+    rivals = dispatch.rivals if dispatch else None
+    return Audience(ids, customers.semi_join(ids, "customer_id"), everyone, lines, judged, rivals)
 
 
 def _target_rules(target: Target, aggregates: Aggregates) -> Iterator[Rule]:

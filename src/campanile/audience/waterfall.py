@@ -43,13 +43,15 @@ class Audience:
     """Who is eligible, and why everybody else is not; lazy until counted or written.
 
     Attributes:
-        eligible: customer_id and all columns of the customers.
+        ids: The customer_id of the eligible.
+        eligible: The same with all columns of the customers.
         everyone: Every customer of the base once: customer_id, and `line`, NULL for the eligible.
         lines: The lines of the waterfall in their order, each with its text.
         judged: Every customer of the base once: customer_id, and for each line whether it keeps them, as `_keeps LINE`.
         rivals: Other campaigns that have customers on the same days; None when there are none.
     """
 
+    ids: ir.Table
     eligible: ir.Table
     everyone: ir.Table
     lines: Mapping[str, str]
@@ -58,7 +60,7 @@ class Audience:
 
     def sql(self) -> str:
         """The SQL that finds the eligible, in the words of the engine that they are on."""
-        return engine.sql_of(self.eligible.select("customer_id"))
+        return engine.sql_of(self.ids)
 
     def excluded(self) -> ir.Table:
         """Everybody who is left out, once: customer_id and the line that did it."""

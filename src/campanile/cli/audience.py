@@ -199,7 +199,7 @@ def _write_ids(database: CustomerDatabase, found: Audience, path: Path) -> None:
     from campanile.customers.engine import write_parquet
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_parquet(database, found.eligible.select("customer_id").order_by("customer_id"), path)
+    write_parquet(database, found.ids.order_by("customer_id"), path)
 
 
 # --- many ------------------------------------------------------------------------------------------------------------

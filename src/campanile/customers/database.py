@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ from ibis.backends.duckdb import Backend
 
 from campanile import clock
 from campanile.customers import engine
+from campanile.customers.asked import Asked
 from campanile.customers.changes import HISTORY_TYPES, RUN_TYPES, Run, stage_changes, tier_changes
 from campanile.customers.orders import before, unmatched_returns, valid_lines, valid_orders
 from campanile.customers.people.tables import PEOPLE, PEOPLE_TABLES
@@ -124,6 +125,7 @@ class CustomerDatabase:
         #: What makes a household where the import names none.
         self.household = "imported"
         self._merged: bool | None = None
+        self._asked = Asked()
 
     @classmethod
     def open(cls, project: Project, *, read_only: bool = False) -> CustomerDatabase:
@@ -167,9 +169,19 @@ class CustomerDatabase:
         if self.read_only:
             raise CampanileError(f"{self.path.name} is open for reading only", "open it for writing")
 
+    def settled(self) -> AbstractContextManager[None]:
+        """Nothing; inside, no table comes or goes, so the engine is asked once which there are and what they hold."""
+        return self._asked.settled()
+
     def tables(self) -> frozenset[str]:
         """The names of the shop's tables that are there."""
-        return frozenset(self.ibis.list_tables(database=self._shop)) & frozenset(table_names())
+        return self._asked.once("tables", lambda: self._all_tables() & frozenset(table_names()))
+
+    def _all_tables(self) -> frozenset[str]:
+        return frozenset(self.ibis.list_tables(database=self._shop))
+
+    def _read(self, name: str, place: engine.Location) -> ir.Table:
+        return self._asked.once((name, place), lambda: self.ibis.table(name, database=place))
 
     @property
     def merged(self) -> bool:
@@ -212,7 +224,7 @@ class CustomerDatabase:
             if name not in self._mapped:
                 cure = f"add to campanile.yaml and run campanile import:\n{mapping_example(name)}"
             raise CampanileError(f'the customer database has no table "{name}"', cure)
-        return engine.by_bytes(self.ibis.table(name, database=self._shop))
+        return engine.by_bytes(self._read(name, self._shop))
 
     def customers(self, as_of: datetime) -> ir.Table:
         """One row per customer: imported fields and the profile as of that moment; an imported column wins.
@@ -299,7 +311,7 @@ class CustomerDatabase:
     def own(self, name: str) -> ir.Table:
         """One of the product's own tables; empty when a database that is only read has none yet."""
         if self._has_own(name):
-            return engine.by_bytes(self.ibis.table(name, database=self._own))
+            return engine.by_bytes(self._read(name, self._own))
         return ibis.memtable([], schema=ibis.schema(_OWN[name]))
 
     def _has_own(self, name: str) -> bool:
@@ -307,6 +319,9 @@ class CustomerDatabase:
 
     def own_tables(self) -> frozenset[str]:
         """The names of the product's own tables that are there."""
+        return self._asked.once("own tables", self._list_own)
+
+    def _list_own(self) -> frozenset[str]:
         catalog, schema = self._own
         there = schema in self.ibis.list_databases(catalog=catalog)
         return frozenset(self.ibis.list_tables(database=self._own) if there else ())
@@ -314,6 +329,7 @@ class CustomerDatabase:
     def store_own(self, name: str, relation: ir.Table) -> ir.Table:
         """One of the product's own tables, now with these rows instead of what it held."""
         self._merged = None
+        self._asked.forget()
         return engine.store(self.ibis, name, relation, database=self._own)
 
     def append_own(self, name: str, relation: ir.Table) -> None:
