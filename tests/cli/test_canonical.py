@@ -300,3 +300,13 @@ def test_a_place_that_is_no_folder_of_tables_is_told_so(tmp_path: Path) -> None:
         assert (done.returncode, said in done.stderr) == (2, True)
     twice = campanile("import", str(tmp_path), str(tmp_path), "--project", str(tmp_path / "shop"))
     assert (twice.returncode, "import one folder at a time" in twice.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("every", "said"),
+    [("5h", "less than a day"), ("-1w", "cannot read"), ("99999y", "longer than a hundred"), ("99999d", "longer than")],
+)
+def test_past_profiles_lie_apart_by_a_day_to_a_hundred_years(tmp_path: Path, every: str, said: str) -> None:
+    answer("init", str(tmp_path))
+    done = campanile("profile", "--backfill", "2026-01-01", "--every", every, "--project", str(tmp_path), "--json")
+    assert (done.returncode, said in json.loads(done.stdout)["error"]) == (2, True)

@@ -49,6 +49,10 @@ def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_js
         click.echo("\n".join([report.text(), *([people.text()] if people else [])]))
 
 
+#: No calendar of a shop goes further, and none of Python's much.
+_MOST_MONTHS = 1_200
+
+
 def _needs_mapping(table: str, project: Project) -> None:
     """Nothing; UsageError when campanile.yaml maps no such table, or when it is a place instead of a table."""
     mapped = project.settings.imports
@@ -72,6 +76,8 @@ def _step(text: str) -> Duration:
         raise UsageError(str(error)) from error
     if not step.days and not step.months:
         raise UsageError(f"--every {text} is less than a day", "write --every 1w")
+    if step.months > _MOST_MONTHS or step.days > _MOST_MONTHS * 31:
+        raise UsageError(f"--every {text} is longer than a hundred years", "write --every 1w")
     return step
 
 
