@@ -200,6 +200,5 @@ def plain_engine(path: Path) -> duckdb.DuckDBPyConnection:
 
     from campanile.customers.engine.duck import memory_limit
 
-    limit = memory or f"{memory_limit() // 1024**2}MiB"
-    config: dict[str, Any] = {"memory_limit": limit, "temp_directory": f"{path}.spill"}
+    config: dict[str, Any] = {"memory_limit": f"{memory_limit() // 1024**2}MiB", "temp_directory": f"{path}.spill"}
     return duckdb.connect(path, config=config)

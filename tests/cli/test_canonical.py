@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 import yaml
 
 from audience.oracle import Oracle
-from audience.test_compile_oracle import SHARED, read
+from audience.test_compile_oracle import SHARED, examples, read, scenarios
 from audience.world import ARROW, VOCABULARY, World, make_world
 from campanile.spec.vocabulary import FieldType
 
@@ -127,6 +128,68 @@ def test_every_criterion_selects_whom_the_oracle_selects(shop: Any, tmp_path: Pa
     assert told["sizes"] == {name: len(customers) for name, customers in found.items()}
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.exists(), reason="the reference ../shared/reference is not here")
+def test_every_example_and_scenario_from_a_file_of_its_own(shop: Any, tmp_path: Path) -> None:
+    """Their `who` and `except`, without the lines that count against who is left (`from`, `one_per`, `keep`)."""
+    root, world, _, named = shop
+    oracle = Oracle(world, named["segments"], named["metrics"])
+    for number, target in enumerate([*examples(), *scenarios()]):
+        file, ids = tmp_path / f"{number}.yaml", tmp_path / f"{number}.parquet"
+        asked = {key: target[key] for key in ("who", "except") if key in target}
+        file.write_text(yaml.safe_dump({"target": asked, **named}, allow_unicode=True), encoding="utf-8")
+        answer("audience", str(file), "--as-of", "2026-03-01T09:00", "--ids", str(ids), "--project", str(root))
+        condition = {"all": [*asked["who"], *([{"none": asked["except"]}] if asked.get("except") else [])]}
+        assert set(pq.read_table(ids)["customer_id"].to_pylist()) == oracle.ids(condition), target
+
+
+def as_csv(tables: Path, folder: Path) -> Path:
+    """The same tables as text: lists parted by commas, times of the shop without an offset."""
+    folder.mkdir()
+    for file in tables.glob("*.parquet"):
+        with (folder / f"{file.stem}.csv").open("w", encoding="utf-8", newline="") as text:
+            table = pq.read_table(file)
+            out = csv.writer(text)
+            out.writerow(table.column_names)
+            for row in table.to_pylist():
+                out.writerow([",".join(cell) if isinstance(cell, list) else cell for cell in row.values()])
+    return folder
+
+
+def test_text_selects_the_same_customers_as_parquet(tmp_path: Path) -> None:
+    """Dotted fields, lists, cents and times go through CSV unharmed; a table that is absent is named, with a cure."""
+    asked = [
+        {"rfm.r": "at least 3"}, {"interests": "any of running, travel"}, {"stored_value": "over 10.01"},
+        {"did": "order", "in": "90d", "sum amount": "at least 100.5"}, {"did": "order", "where": {"first": True}},
+        {"registered_at": "last 2y"}, {"did": "clicked", "where": {"channel": "email"}, "in": "365d"},
+    ]  # fmt: skip
+    world = make_world(asked, seed=5, as_of=AS_OF, zone=ZoneInfo("UTC"), customers=60, kinds={"order", "clicked"})
+    for row in world.events["order"]:
+        row["state"], row["amount"] = "paid", abs(row["amount"] or 100) + 1
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    dump(tables, "customers", world.customers, dict(VOCABULARY.fields), customer_id=pa.string())
+    for kind, rows in world.events.items():
+        dump(tables, kind, rows, dict(VOCABULARY.events[kind].fields), customer_id=pa.string(), at=pa.timestamp("us"))
+    answer("init", str(tmp_path / "shop"))
+    answer("import", str(as_csv(tables, tmp_path / "text")), "--project", str(tmp_path / "shop"))
+    many, ids = tmp_path / "many.yaml", tmp_path / "ids.parquet"
+    listed = [{"name": str(number), "condition": condition} for number, condition in enumerate(asked)]
+    many.write_text(yaml.safe_dump([*listed, {"name": "lacking", "condition": {"did": "ticket"}}]), encoding="utf-8")
+    told = answer(
+        "audience", "--many", str(many), "--as-of", "2026-03-01T09:00", "--ids", str(ids),
+        "--project", str(tmp_path / "shop"),
+    )  # fmt: skip
+    found: dict[str, set[str]] = {name: set() for name in told["sizes"]}
+    for name, customer in zip(*pq.read_table(ids).to_pydict().values(), strict=True):
+        found[name].add(customer)
+    oracle = Oracle(world, {}, {})
+    assert found == {str(number): oracle.ids(condition) for number, condition in enumerate(asked)}
+    assert all(found.values())
+    assert list(told["errors"]) == ["lacking"]
+    assert told["errors"]["lacking"].startswith('the customer database has no table "ticket"; add to campanile.yaml')
+
+
 def test_a_condition_that_cannot_be_asked_stops_no_other(shop: Any, tmp_path: Path) -> None:
     file = tmp_path / "many.yaml"
     file.write_text("- {name: good, condition: {age: known}}\n- {name: bad, condition: {did: boughtt}}\n")
@@ -169,6 +232,11 @@ def test_why_somebody_is_in_or_out(shop: Any) -> None:
     assert words["who 1"] == (True, False)
     assert words["who 2"] == (False, True)
     assert words["keep"] == (None, False)
+    unreadable = campanile(
+        "audience", "-", "--explain", "\udcff", "--json", "--project", str(root), given=yaml.safe_dump(TARGET)
+    )
+    assert unreadable.returncode == 1
+    assert "not UTF-8" in json.loads(unreadable.stdout)["error"]
     unknown = campanile("audience", "-", "--explain", "nobody", "--project", str(root), given=yaml.safe_dump(TARGET))
     assert (unknown.returncode, 'no customer "nobody"' in unknown.stderr) == (1, True)
 
@@ -199,3 +267,46 @@ def test_init_overwrites_nothing_and_refuses_nonsense(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert "currency" in refused.stderr
     assert not (tmp_path / "other" / "campanile.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("nowhere.yaml",), 1, "nowhere.yaml: no such file"),
+        (("--many", "nowhere.yaml"), 1, "nowhere.yaml: no such file"),
+        (("--many", "many.yaml", "--sql"), 2, "--sql and --explain are about one target"),
+        (("--many", "many.yaml", "--explain", "C1"), 2, "--sql and --explain are about one target"),
+        (("--many", "many.yaml", "--ids", "many.yaml/ids.parquet"), 1, "many.yaml/ids.parquet: "),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_before_the_database_is_opened(
+    tmp_path: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    answer("init", str(tmp_path / "shop"))
+    (tmp_path / "many.yaml").write_text("- {name: a, condition: {age: known}}\n", encoding="utf-8")
+    given = [str(tmp_path / word) if ".yaml" in word else word for word in words]
+    done = campanile("audience", *given, "--project", str(tmp_path / "shop"), "--json")
+    assert done.returncode == code
+    assert said in json.loads(done.stdout)["error"]
+    assert not list((tmp_path / "shop").rglob("*.duckdb"))
+
+
+def test_a_place_that_is_no_folder_of_tables_is_told_so(tmp_path: Path) -> None:
+    """Not as a table that nobody maps."""
+    answer("init", str(tmp_path / "shop"))
+    (tmp_path / "order.csv").write_text("customer_id,at\n", encoding="utf-8")
+    for place, said in (("nowhere", "no such folder"), ("order.csv", "is a file; give the folder that holds it")):
+        done = campanile("import", str(tmp_path / place), "--project", str(tmp_path / "shop"))
+        assert (done.returncode, said in done.stderr) == (2, True)
+    twice = campanile("import", str(tmp_path), str(tmp_path), "--project", str(tmp_path / "shop"))
+    assert (twice.returncode, "import one folder at a time" in twice.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("every", "said"),
+    [("5h", "less than a day"), ("-1w", "cannot read"), ("99999y", "longer than a hundred"), ("99999d", "longer than")],
+)
+def test_past_profiles_lie_apart_by_a_day_to_a_hundred_years(tmp_path: Path, every: str, said: str) -> None:
+    answer("init", str(tmp_path))
+    done = campanile("profile", "--backfill", "2026-01-01", "--every", every, "--project", str(tmp_path), "--json")
+    assert (done.returncode, said in json.loads(done.stdout)["error"]) == (2, True)

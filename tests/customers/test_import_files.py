@@ -217,6 +217,7 @@ def test_columns_that_nobody_maps_cost_little(shop, suffix):
         f"  customers: {{file: a.{suffix}, "
         "columns: {customer_id: Id, city: City, tier: Level, points: Points, birth_date: Born}}\n"
     )
+    took = []
     for table in (columns.select(names[:5]), columns):
         if suffix == "csv":
             shop.write(
@@ -226,8 +227,8 @@ def test_columns_that_nobody_maps_cost_little(shop, suffix):
             pq.write_table(table, shop.root / "a.parquet")
         start = time.process_time()
         assert shop.load(mapping).table("customers").kept == 1_000
-        took = time.process_time() - start
-    assert took < 3, "of the processor, for three million cells that nobody wants"
+        took.append(time.process_time() - start)
+    assert took[1] < took[0] * 10, "six hundred times the cells, of which nobody wants any"
 
 
 def test_nothing_mapped_says_what_to_write(shop):

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from campanile.cli.options import json_option, moment, open_project, print_json, project_options
+from campanile.errors import CampanileError, cure_of
 
 if TYPE_CHECKING:
     from campanile.audience.many import Many
     from campanile.audience.waterfall import Audience
     from campanile.customers.database import CustomerDatabase
     from campanile.spec.campaign import CampaignSpec
+    from campanile.spec.conditions import Condition, Target
     from campanile.spec.policy import MarketingShare
     from campanile.spec.project import Project
 
@@ -57,14 +60,22 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
     """
     if (file is None) == (many is None):
         raise click.UsageError("give a FILE with a target, or --many and a file with conditions")
+    if many is not None and (with_sql or customer is not None):
+        raise click.UsageError("--sql and --explain are about one target; leave them out with --many")
+    from campanile.spec.targets import read_conditions_file
+
     project = open_project(root, home)
     at = moment(as_of, project)
     engine = engine or project.settings.database.engine
-    with _database(project, at, engine, file) as (database, warnings):
-        if many is not None:
-            _many(project, database, at, many, ids, engine=engine, as_json=as_json)
+    asked = _read(project, file) if file is not None else read_conditions_file(str(many), project)
+    if ids:
+        _needs_place(ids)
+    campaign = asked.campaign if isinstance(asked, _Asked) else None
+    with _database(project, at, engine, campaign) as (database, warnings):
+        if not isinstance(asked, _Asked):
+            _many(project, database, at, asked, ids, engine=engine, as_json=as_json)
             return
-        found = _select(project, database, at, str(file))
+        found = _select(asked, database, at)
         share = project.settings.policy.marketing_share
         answer = _answer(found, at, engine, share=share, with_sql=with_sql, customer=customer) | {"warnings": warnings}
         if ids:
@@ -77,7 +88,7 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
 
 @contextmanager
 def _database(
-    project: Project, as_of: datetime, engine: str, file: str | None
+    project: Project, as_of: datetime, engine: str, campaign: CampaignSpec | None
 ) -> Iterator[tuple[CustomerDatabase, list[str]]]:
     """The customers on that engine with the profile of that moment and the ledger's past; limits that are broken."""
     from campanile.customers.database import CustomerDatabase
@@ -86,9 +97,8 @@ def _database(
 
     with CustomerDatabase.open(project) as landing:
         _remember(project, landing)
-        campaign = _campaign_of(project, file) if file else None
         if campaign is not None:
-            _count_other_plans(project, project.campaign(campaign), landing, as_of)
+            _count_other_plans(project, campaign, landing, as_of)
         with on_engine(project, landing, engine) as database:
             ensure_profile(project, database, as_of)
             yield database, _warnings(project, landing, as_of)
@@ -114,17 +124,31 @@ def _warnings(project: Project, database: CustomerDatabase, as_of: datetime) -> 
     return found
 
 
-def _select(project: Project, database: CustomerDatabase, as_of: datetime, file: str) -> Audience:
-    from campanile.audience.select import select
+@dataclass(frozen=True)
+class _Asked:
+    """What FILE asks: its target, the project with the names that it may use, and its campaign if it is one."""
+
+    target: Target
+    project: Project
+    campaign: CampaignSpec | None
+
+
+def _read(project: Project, file: str) -> _Asked:
+    """What the file asks; read before the database is opened, so that a slip of the pen costs no profile."""
     from campanile.spec.targets import read_target_file
 
     campaign = _campaign_of(project, file)
     if campaign is not None:
         spec = project.campaign(campaign)
-        return select(spec.target, database, as_of, project=project, campaign=spec)
+        return _Asked(spec.target, project, spec)
     target, named = read_target_file(file, project)
-    project = replace(project, segments=named.segments, metrics=named.metrics)
-    return select(target, database, as_of, project=project)
+    return _Asked(target, replace(project, segments=named.segments, metrics=named.metrics), None)
+
+
+def _select(asked: _Asked, database: CustomerDatabase, as_of: datetime) -> Audience:
+    from campanile.audience.select import select
+
+    return select(asked.target, database, as_of, project=asked.project, campaign=asked.campaign)
 
 
 def _count_other_plans(project: Project, spec: CampaignSpec, database: CustomerDatabase, as_of: datetime) -> None:
@@ -198,8 +222,17 @@ def _text(answer: Mapping[str, Any]) -> str:
 def _write_ids(database: CustomerDatabase, found: Audience, path: Path) -> None:
     from campanile.customers.engine import write_parquet
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_parquet(database, found.ids.order_by("customer_id"), path)
+
+
+def _needs_place(path: Path) -> None:
+    """Nothing; CampanileError when no file can be written there, before anything is computed for it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise CampanileError(f"{path}: {error.strerror}", cure_of(error)) from error
 
 
 # --- many ------------------------------------------------------------------------------------------------------------
@@ -207,7 +240,7 @@ def _many(  # noqa: PLR0913
     project: Project,
     database: CustomerDatabase,
     as_of: datetime,
-    file: str,
+    read: tuple[dict[str, Condition], dict[str, str]],
     ids: Path | None,
     *,
     engine: str,
@@ -215,9 +248,8 @@ def _many(  # noqa: PLR0913
 ) -> None:
     from campanile.audience.many import select_many
     from campanile.clock import iso
-    from campanile.spec.targets import read_conditions_file
 
-    conditions, unreadable = read_conditions_file(file, project)
+    conditions, unreadable = read
     many = select_many(conditions, database, as_of, project=project)
     sizes = _sizes(database, many, ids)
     errors = {**unreadable, **many.errors}
@@ -242,17 +274,16 @@ def _sizes(database: CustomerDatabase, many: Many, ids: Path | None) -> dict[str
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from campanile.customers.engine.files import whole_file
+
     sizes = dict.fromkeys(many.columns, 0)
     schema = pa.schema({"name": pa.string(), "customer_id": pa.string()})
-    writer = pq.ParquetWriter(ids, schema) if ids else None
-    try:
+    with ExitStack() as files:
+        writer = files.enter_context(pq.ParquetWriter(files.enter_context(whole_file(ids)), schema)) if ids else None
         for name, found in _members(database, many):
             sizes[name] += len(found)
             if writer:
                 writer.write_table(pa.table({"name": pa.repeat(name, len(found)), "customer_id": found}, schema))
-    finally:
-        if writer:
-            writer.close()
     return sizes
 
 

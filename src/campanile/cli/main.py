@@ -111,6 +111,8 @@ def _of_the_machine(error: Exception) -> str | None:
         return redact(f"{place}{error.strerror or kind}; {cure_of(error)}")
     if isinstance(error, OverflowError):
         return "a date or a number is too large to reckon with; look at the dates and amounts you gave"
+    if isinstance(error, UnicodeEncodeError):
+        return "a text you gave is not UTF-8; write it in the encoding UTF-8"
     if isinstance(error, json.JSONDecodeError):
         return "a stored document cannot be read: the ledger or a file is damaged; put a sound backup in its place"
     # The engine's own text quotes values, and values may be contact data. It is not imported to be asked about.

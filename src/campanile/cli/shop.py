@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from campanile import clock
 from campanile.cli.options import json_option, moment, open_project, print_json, progress, project_options
 from campanile.clock import Duration
 from campanile.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from campanile.spec.project import Project
 
 
 @click.command("import")
@@ -27,8 +31,7 @@ def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_js
     project = open_project(root, home)
     folder = Path(tables[0]) if len(tables) == 1 and Path(tables[0]).is_dir() else None
     for table in () if folder else tables:
-        if table not in (mapped := project.settings.imports):
-            raise UsageError(f'campanile.yaml maps no table "{table}"', did_you_mean(table, mapped))
+        _needs_mapping(table, project)
     from campanile.customers.database import CustomerDatabase
     from campanile.customers.importing import import_folder, import_tables
     from campanile.customers.people.merging import merge_after_import
@@ -46,6 +49,25 @@ def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_js
         click.echo("\n".join([report.text(), *([people.text()] if people else [])]))
 
 
+#: No calendar of a shop goes further, and none of Python's much.
+_MOST_MONTHS = 1_200
+
+
+def _needs_mapping(table: str, project: Project) -> None:
+    """Nothing; UsageError when campanile.yaml maps no such table, or when it is a place instead of a table."""
+    mapped = project.settings.imports
+    if table in mapped:
+        return
+    path = Path(table)
+    if path.is_dir():
+        raise UsageError(f"{table} is a folder", "import one folder at a time, and no tables beside it")
+    if path.is_file():
+        raise UsageError(f"{table} is a file", "give the folder that holds it; its files are named after tables")
+    if len(path.parts) > 1:
+        raise UsageError(f"{table}: no such folder", "give a folder whose files are named after tables")
+    raise UsageError(f'campanile.yaml maps no table "{table}"', did_you_mean(table, mapped))
+
+
 def _step(text: str) -> Duration:
     """How far past profiles lie apart: at least a day."""
     try:
@@ -54,6 +76,8 @@ def _step(text: str) -> Duration:
         raise UsageError(str(error)) from error
     if not step.days and not step.months:
         raise UsageError(f"--every {text} is less than a day", "write --every 1w")
+    if step.months > _MOST_MONTHS or step.days > _MOST_MONTHS * 31:
+        raise UsageError(f"--every {text} is longer than a hundred years", "write --every 1w")
     return step
 
 

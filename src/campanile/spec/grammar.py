@@ -22,6 +22,7 @@ from campanile.spec.reading import (
     read_metric,
     segment_name,
 )
+from campanile.spec.shop_tables import COMPUTED
 from campanile.spec.vocabulary import FieldType, Vocabulary
 
 _TARGET_KEYS = ("from", "who", "except", "one_per", "keep")
@@ -56,11 +57,17 @@ def parse_conditions(
 
 
 def parse_metric(key: str, data: object, *, vocabulary: Vocabulary, report: Report, at: Path_ = ()) -> Metric | None:
-    """The metric of that name; None when a problem was reported."""
+    """The metric of that name; None when a problem was reported.
+
+    A shop may say itself what a computed field such as usual_gap is: in conditions its metric takes the field's place.
+    """
     reader = Reader(vocabulary, (), report)
-    if key in vocabulary.fields:
+    if key in vocabulary.fields and key not in COMPUTED:
         reader.problem(at, f'"{key}" is a field of the customer already', "give the metric another name")
     metric = read_metric(reader, key, data, at)
+    if metric and metric.measure.type is not (known := vocabulary.fields.get(key, metric.measure.type)):
+        what = f'"{key}" is a field of the customer that is {known}; the metric is {metric.measure.type}'
+        reader.problem(at, what, "give the metric another name")
     return None if reader.problems else metric
 
 

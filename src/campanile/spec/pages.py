@@ -67,7 +67,8 @@ segments:
 ```
 
 `of` names the event, `take` the measure; `where` and `in` are those of a condition. `K x NAME` multiplies a metric or \
-a field of the same customer."""
+a field of the same customer. A metric may be named like a field that the profile computes, as `usual_gap`, when both \
+hold the same type: conditions then mean the metric."""
 
 
 def model_page(kind: str, model: type[BaseModel], schema: Schema) -> str:
