@@ -30,8 +30,8 @@ demo: install ## run one whole campaign on a generated shop: import, plan, send,
 test: install ## pass the tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not statistical and not crash and not browser and not engines"
 
-test-slow: install ## the slow suites: statistics, crashes, browser, engines
-	$(BIN)/python -m pytest -q -m "statistical or crash or browser or engines"
+test-slow: install ## the slow suites: statistics, crashes, browser
+	$(BIN)/python -m pytest -q -m "statistical or crash or browser"
 
 test-engines: install-spark ## the same people on DuckDB, PostgreSQL and Spark (CAMPANILE_POSTGRES names the server)
 	$(BIN)/python -m pytest -q -m engines

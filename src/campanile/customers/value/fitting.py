@@ -38,7 +38,7 @@ class Distinct:
         >>> distinct(np.array([5.0, 7.0, 5.0])).totals(np.array([1.0, 2.0, 3.0])).tolist()
         [4.0, 2.0]
         """
-        return np.bincount(self.place, weights=amounts, minlength=len(self.values))
+        return np.bincount(self.place, weights=amounts, minlength=len(self.values)).astype(np.float64)
 
 
 def distinct(column: Numbers) -> Distinct:
