@@ -280,7 +280,7 @@ def test_the_profile_is_made_again_when_data_or_settings_change(shop, opened, mo
     project, database = opened(mapping)
     made = []
     write = profile._write_profile
-    monkeypatch.setattr(profile, "_write_profile", lambda *args: made.append(1) or write(*args))
+    monkeypatch.setattr(profile, "_write_profile", lambda *args, **how: made.append(1) or write(*args, **how))
     ensure_profile(project, database, AS_OF)
     ensure_profile(project, database, AS_OF)
     assert len(made) == 1
