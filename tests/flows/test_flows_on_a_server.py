@@ -59,7 +59,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A shop whose campaigns were planned, sent, read and made to fail by flows."""
     folder = tmp_path_factory.mktemp("flows")
-    campaigns = {"spring": (8, "30d"), "late": (10, "3d"), "halted": (8, "30d")}
+    campaigns = {"spring": (8, "30d"), "late": (10, "3d"), "halted": (7, "30d")}
     with running_sink() as sink:
         shop = small_shop(folder / "project", port=sink.port, campaigns=campaigns)
         with prefect_server(folder / "prefect") as server:
