@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install install-spark demo test test-slow test-engines lint types bench bench-audience docs schema lock clean
+.PHONY: help install install-spark demo test test-slow test-long test-engines lint types bench bench-audience docs schema lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,10 +28,13 @@ demo: install ## run one whole campaign on a generated shop: import, plan, send,
 	$(BIN)/campanile rehearse winback
 
 test: install ## pass the tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not statistical and not crash and not browser and not engines"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not statistical and not crash and not browser and not engines and not long"
 
 test-slow: install ## the slow suites: statistics, crashes, browser
 	$(BIN)/python -m pytest -q -m "statistical or crash or browser"
+
+test-long: install ## simulations and random conditions that take minutes each
+	$(BIN)/python -m pytest -q -m long
 
 test-engines: install-spark ## the same people on DuckDB, PostgreSQL and Spark (CAMPANILE_POSTGRES names the server)
 	$(BIN)/python -m pytest -q -m engines

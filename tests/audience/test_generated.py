@@ -143,7 +143,7 @@ def test_the_oracle_agrees_on_conditions_that_nobody_thought_of(database: Custom
 
 
 @pytest.mark.slow
-@pytest.mark.statistical
+@pytest.mark.long
 @check(400)
 @given(questions)
 def test_the_oracle_agrees_on_thousands_of_conditions(database: CustomerDatabase, question: Any) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from campanile.audience.select import Audience, select
 from campanile.customers.database import CustomerDatabase
-from campanile.customers.history import sync_commitments, sync_suppressions
+from campanile.customers.history import sync_suppressions
+from campanile.customers.others import sync_commitments
 from campanile.customers.people.merging import merge_people, split_people
 from campanile.customers.profile import ensure_profile
 from campanile.ledger.store import Ledger

@@ -182,7 +182,7 @@ def simulated(model: PurchaseModel, size: int, weeks: float, ahead: float, seed:
     return pd.DataFrame(rows, columns=["x", "t_x", "T", "alive", "after"])
 
 
-@pytest.mark.statistical
+@pytest.mark.long
 def test_simulated_customers_give_their_parameters_back_and_are_as_alive_as_said():
     true = PurchaseModel(r=0.8, alpha=6.0, a=0.9, b=3.0)
     people = simulated(true, 12_000, weeks=104, ahead=26, seed=4)
@@ -200,7 +200,7 @@ def test_simulated_customers_give_their_parameters_back_and_are_as_alive_as_said
         assert part.actual == pytest.approx(part.expected, rel=0.1)
 
 
-@pytest.mark.statistical
+@pytest.mark.long
 def test_simulated_amounts_give_their_parameters_back():
     draw, size = np.random.default_rng(5), 20_000
     x = draw.integers(1, 12, size).astype(float)
