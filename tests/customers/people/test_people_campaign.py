@@ -96,14 +96,14 @@ def test_a_refusal_of_any_record_holds_and_messages_to_all_are_counted(project: 
     with CustomerDatabase.open(project) as database:
         merge_people(database, RULES, NOW)
         sync_suppressions(database, [("email", "m1@x.example"), ("email", "m50@x.example")])
-        sync_commitments(database, "email", ["C02", "C03", "C60"])
+        sync_commitments(database, [(each, "email", NOW) for each in ("C02", "C03", "C60")])
         left = [{"customer_id": each, "at": datetime(2026, 1, 1), "channel": "email"} for each in ("C05", "C61")]
         restock(database, RECORDS, unsubscribed=left)
         lost = {
             each["customer_id"]: each["line"] for each in chosen(project, database).excluded().to_pyarrow().to_pylist()
         }
     assert lost == {
-        "C00": "suppression", "C50": "suppression", "C04": "suppression", "C61": "suppression", "C02": "cap",
+        "C00": "suppression", "C50": "suppression", "C04": "suppression", "C61": "suppression", "C02": "cap email 7d",
     }  # fmt: skip
 
 
