@@ -28,7 +28,7 @@ TARGET = {
         "who": [{"did": "order", "in": "2y"}, {"spend": "over 1 x last_amount"}],
         "except": [{"segment": "young"}],
         "one_per": "household",
-        "keep": {"at_most": 10, "by": "spend", "first": "highest"},
+        "keep": {"at_most": 5, "by": "spend", "first": "highest"},
     },
     "segments": {"young": [{"age": "under 2"}]},
     "metrics": {
@@ -214,7 +214,12 @@ def test_the_waterfall_adds_up_and_the_ids_are_its_last_line(shop: Any, tmp_path
     assert all(before["left"] - line["lost"] == line["left"] for before, line in pairwise(lines))
     table = pq.read_table(ids)
     assert table.column_names == ["customer_id"]
-    assert told["size"] == lines[-1]["left"] == table.num_rows == 10
+    oracle = Oracle(world, TARGET["segments"], TARGET["metrics"])
+    meant = oracle.ids({"all": [*TARGET["target"]["who"], {"none": TARGET["target"]["except"]}]})
+    units = {oracle.rows[customer].get("household") or customer for customer in meant}
+    assert (lines[-3]["left"], lines[-2]["left"]) == (len(meant), len(units))
+    assert set(table["customer_id"].to_pylist()) <= meant
+    assert told["size"] == lines[-1]["left"] == table.num_rows == 5 < len(units)
     assert told["sql"].startswith(("SELECT", "WITH"))
 
 
