@@ -137,6 +137,19 @@ def bought(shop, opened):
     return opened(PEOPLE + ORDERS)
 
 
+def test_of_the_time_before_the_first_order_one_moment_is_asked(bought):
+    """Everybody was a prospect then: a profile for each week since 1970 would say nothing more."""
+    project, database = bought
+    told = []
+    moments = past_moments(datetime(1970, 1, 1, tzinfo=UTC), datetime(2026, 2, 20, tzinfo=UTC), Duration(days=7))
+    backfill_history(project, database, moments, progress=lambda done, total: told.append((done, total)))
+    first = datetime(2026, 1, 15)
+    later = [moment for moment in moments if moment.replace(tzinfo=None) > first]
+    assert told[-1] == (len(later) + 1, len(later) + 1)
+    assert [run.as_of for run in database.profile_runs()][1:] == [moment.replace(tzinfo=None) for moment in later]
+    assert [stage for _, _, stage in intervals(database)["b"]] == ["prospect", "active", "silent"]
+
+
 def test_what_a_customer_was_before(bought):
     project, database = bought
     moments = past_moments(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 20, tzinfo=UTC), Duration(days=28))

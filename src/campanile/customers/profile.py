@@ -74,17 +74,32 @@ def backfill_history(
     Args:
         project: Its settings say how scores and stages are made.
         database: Open for writing.
-        moments: Aware, in any order; those that are there already are written again.
+        moments: Aware, in any order; those that are there already are written again. Of those before the first order
+            only the last is asked: everybody was a prospect then.
         progress: Told how many are done, of how many.
     """
     database.needs_writing()
     with engine.engine_errors(database.path):
+        moments = _with_orders(moments, Past(project, database, max(moments)).first_order) if moments else moments
         for done, moment in enumerate(moments, start=1):
             past = Past(project, database, moment)
             with engine.transaction(database.ibis):
                 state = state_of(_parts(past), past, stages_at(past), today_only=False)
                 keep(database, moment, state, scoring(project))
             progress(done, len(moments))
+
+
+def _with_orders(moments: Sequence[datetime], first_order: datetime | None) -> Sequence[datetime]:
+    """The moments after the first order (naive UTC) in their order, and the last one before it.
+
+    >>> from datetime import UTC
+    >>> days = [datetime(2026, 1, day, tzinfo=UTC) for day in (3, 1, 2, 4)]
+    >>> [moment.day for moment in _with_orders(days, datetime(2026, 1, 2, 12))]
+    [3, 2, 4]
+    """
+    empty = [moment for moment in moments if first_order is None or naive(moment) <= first_order]
+    left_out = set(empty) - {max(empty)} if empty else set()
+    return [moment for moment in moments if moment not in left_out]
 
 
 def past_moments(start: datetime, until: datetime, every: Duration) -> tuple[datetime, ...]:
