@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import ibis
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from campanile.clock import Duration
@@ -56,6 +56,8 @@ RUNS = st.lists(
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@example(runs=[(0, {"a": "x"}), (2, {"a": "x", "b": "x"}), (1, {})])
+@example(runs=[(0, {"a": "x"}), (1, {"a": "y"}), (2, {"a": "x"})])
 @given(runs=RUNS)
 def test_intervals_tile_the_time_whatever_the_order_of_profiles(database, runs):
     """By a model: the last word on each day, and each day's word holding until the next day that has one."""

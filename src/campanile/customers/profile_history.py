@@ -100,7 +100,8 @@ def _joined_up(pieces: ir.Table) -> ir.Table:
         lambda left, right: left & right, same, pieces.valid_to.lag().over(window) == pieces.valid_from
     )
     marked = pieces.mutate(starts=ibis.ifelse(follows.fill_null(engine.FALSE), 0, 1))
-    numbered = marked.mutate(number=marked.starts.sum().over(window))
+    so_far = ibis.cumulative_window(group_by="customer_id", order_by="valid_from")
+    numbered = marked.mutate(number=marked.starts.sum().over(so_far))
     open_end = numbered.valid_to.isnull().any()
     joined = numbered.group_by("customer_id", "number", *STATE).agg(
         valid_from=numbered.valid_from.min(),
