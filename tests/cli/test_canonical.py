@@ -16,10 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from audience.oracle import Oracle
 from audience.test_compile_oracle import SHARED, examples, read, scenarios
 from audience.world import ARROW, VOCABULARY, World, make_world
+from campanile.cli.main import cli
 from campanile.spec.vocabulary import FieldType
 
 AS_OF = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -138,7 +140,8 @@ def test_every_example_and_scenario_from_a_file_of_its_own(shop: Any, tmp_path: 
         file, ids = tmp_path / f"{number}.yaml", tmp_path / f"{number}.parquet"
         asked = {key: target[key] for key in ("who", "except") if key in target}
         file.write_text(yaml.safe_dump({"target": asked, **named}, allow_unicode=True), encoding="utf-8")
-        answer("audience", str(file), "--as-of", "2026-03-01T09:00", "--ids", str(ids), "--project", str(root))
+        words = ["audience", str(file), "--as-of", "2026-03-01T09:00", "--ids", str(ids), "--project", str(root)]
+        CliRunner().invoke(cli, words, catch_exceptions=False)
         condition = {"all": [*asked["who"], *([{"none": asked["except"]}] if asked.get("except") else [])]}
         assert set(pq.read_table(ids)["customer_id"].to_pylist()) == oracle.ids(condition), target
 
