@@ -54,9 +54,11 @@ def _measure(size: int, times: int, *, ready: bool) -> Iterator[list[str]]:
 def _from_orders(size: int, times: int) -> Generator[list[str], None, tuple[Cost, Cost]]:
     """The lines of profile and selection; ours and by hand from raw orders."""
     _tell("profile")
-    profile, profile_by_hand = medians([audience.profile, by_hand.profile], times=times, customers=size)
-    check_same("profile", [profile.answer, profile_by_hand.answer])
-    yield _line("profile", profile, profile_by_hand, "", "SQL by hand, the same columns")
+    works = [audience.profile, audience.lean, by_hand.profile]
+    profile, lean, profile_by_hand = medians(works, times=times, customers=size)
+    check_same("profile", [profile.answer, lean.answer, profile_by_hand.answer])
+    yield _line("profile, no dear column", lean, profile_by_hand, "", "SQL by hand, scores and stages")
+    yield _line("profile, every column", profile, profile_by_hand, "", "SQL by hand, scores and stages")
     _tell("from raw orders")
     works = [audience.full, by_hand.full, by_hand.full_by_time]
     full, full_by_hand, by_time = medians(works, times=times, customers=size)

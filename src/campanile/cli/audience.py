@@ -71,7 +71,7 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
     if ids:
         _needs_place(ids)
     campaign = asked.campaign if isinstance(asked, _Asked) else None
-    with _database(project, at, engine, campaign) as (database, warnings):
+    with _database(project, at, engine, campaign, _fields_read(project, asked)) as (database, warnings):
         if not isinstance(asked, _Asked):
             _many(project, database, at, asked, ids, engine=engine, as_json=as_json)
             return
@@ -86,11 +86,24 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
         click.echo(_text(answer))
 
 
+def _fields_read(project: Project, asked: _Asked | tuple[dict[str, Condition], dict[str, str]]) -> frozenset[str]:
+    """The customer fields that the answer reads: no other dear column of the profile need be made."""
+    from campanile.spec.conditions import Line, Target, fields_of
+
+    if isinstance(asked, _Asked):
+        return fields_of(asked.target, asked.project.segments)
+    conditions, _ = asked
+    return fields_of(Target(tuple(Line(condition, name) for name, condition in conditions.items())), project.segments)
+
+
 @contextmanager
 def _database(
-    project: Project, as_of: datetime, engine: str, campaign: CampaignSpec | None
+    project: Project, as_of: datetime, engine: str, campaign: CampaignSpec | None, fields: frozenset[str]
 ) -> Iterator[tuple[CustomerDatabase, list[str]]]:
-    """The customers on that engine with the profile of that moment and the ledger's past; limits that are broken."""
+    """The customers on that engine, with a profile of that moment that has these fields and with the ledger's past.
+
+    Beside them the limits of the audit that are broken.
+    """
     from campanile.customers.database import CustomerDatabase
     from campanile.customers.profile import ensure_profile
     from campanile.customers.published import on_engine
@@ -100,7 +113,7 @@ def _database(
         if campaign is not None:
             _count_other_plans(project, campaign, landing, as_of)
         with on_engine(project, landing, engine) as database:
-            ensure_profile(project, database, as_of)
+            ensure_profile(project, database, as_of, fields=fields)
             yield database, _warnings(project, landing, as_of)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import ibis
@@ -16,6 +16,7 @@ from campanile.customers.columns.buying import SCORED, due
 from campanile.customers.columns.lines import affinities, scoped_buyers
 from campanile.customers.columns.past import Past
 from campanile.customers.columns.person import person
+from campanile.customers.families import Family, lacking
 from campanile.customers.reach import MAILABLE, contact_flags, gone, mailable
 from campanile.customers.stages import StageCuts, staged, substage_of
 from campanile.customers.zones import utc_time
@@ -89,21 +90,24 @@ def _entered(state: ir.Table, past: Past) -> ir.TimestampValue:
     return ibis.least(ibis.coalesce(began, past.moment), past.moment)
 
 
-def assembled(parts: Parts, past: Past, state: ir.Table, earlier: ir.Table | None) -> ir.Table:
-    """The whole profile: every computed column, also those that the shop imports itself, which win when it is read.
+def assembled(
+    parts: Parts, past: Past, state: ir.Table, earlier: ir.Table | None, families: Collection[Family]
+) -> ir.Table:
+    """The profile: every computed column, also those that the shop imports itself, which win when it is read.
 
     Args:
         parts: As of the moment.
         past: The shop as it was known then.
         state: Stage and segment of every customer.
         earlier: What they were before; None where no earlier profile was made.
+        families: Of the dear columns, those to make.
     """
     customers = parts.customers
     profile = customers.select("customer_id", **_own_row(past, customers))
-    for family in _families(parts, past, state, earlier):
+    for family in (*_always(parts, state), *_when_asked(parts, past, earlier, families)):
         profile = _beside(profile, family)
     profile = profile.mutate(**_from_all(past, profile))
-    inner = {*SCORED, *parts.seen.columns} - {"customer_id"}
+    inner = {*SCORED, *parts.seen.columns, *lacking(families)} - {"customer_id"}
     return profile.drop(*(name for name in profile.columns if name.startswith("_") or name in inner))
 
 
@@ -116,24 +120,39 @@ def _own_row(past: Past, customers: ir.Table) -> Mapping[str, ir.Value]:
     return columns
 
 
-def _families(parts: Parts, past: Past, state: ir.Table, earlier: ir.Table | None) -> Iterator[ir.Table]:
-    """Relations with one row per customer, for columns that the customers' own row does not give."""
-    database, imported = past.database, parts.customers.columns
+def _always(parts: Parts, state: ir.Table) -> Iterator[ir.Table]:
+    """Relations with one row per customer that every profile has."""
     yield parts.buyers
     yield parts.seen.rename(_last_visit_at="last_visit_at")
     yield state.select("customer_id", "stage", "substage", _entered_at="entered_at")
+
+
+def _when_asked(parts: Parts, past: Past, earlier: ir.Table | None, families: Collection[Family]) -> Iterator[ir.Table]:
+    """Relations with one row per customer of the dear columns that are asked for and that the shop does not import."""
+    imported = parts.customers.columns
     if earlier is not None:
         yield earlier
+    if Family.LINES in families:
+        yield from _of_lines(past, parts.buyers)
+    for family, name, made in (
+        (Family.CHANNEL, "preferred_channel", preferred_channel),
+        (Family.HOUR, "preferred_hour", preferred_hour),
+    ):
+        if family in families and name not in imported and (found := made(past)) is not None:
+            yield found
+    if Family.BALANCES in families:
+        yield from balances(past, parts.customers)
+    if Family.SCOPES in families:
+        yield from _scoped(past)
+
+
+def _of_lines(past: Past, buyers: ir.Table) -> Iterator[ir.Table]:
+    """What customers like, and how often those buy who like the same."""
     favourites = affinities(past)
     if favourites is not None:
-        stored = engine.store(database.ibis, _FAVOURITES, favourites, temp=True)
+        stored = engine.store(past.database.ibis, _FAVOURITES, favourites, temp=True)
         yield stored
-        yield _category_gaps(stored, parts.buyers)
-    for name, made in (("preferred_channel", preferred_channel), ("preferred_hour", preferred_hour)):
-        if name not in imported and (family := made(past)) is not None:
-            yield family
-    yield from balances(past, parts.customers)
-    yield from _scoped(past)
+        yield _category_gaps(stored, buyers)
 
 
 def _category_gaps(favourites: ir.Table, buyers: ir.Table) -> ir.Table:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.types as ir
@@ -350,13 +350,19 @@ class CustomerDatabase:
             for name in _OWN.keys() - set(there):
                 self.ibis.create_table(name, schema=ibis.schema(_OWN[name]), database=self._own)
 
-    def profile_as_of(self, settings: str | None = None) -> datetime | None:
-        """The moment the profile is of, in UTC; None when there is none, or it was made with other settings."""
-        found = self.own(PROFILE_STATE).to_pyarrow().to_pylist()
-        if not found or (settings is not None and found[0]["settings"] != settings):
-            return None
-        moment: datetime = found[0]["as_of"]
-        return moment.replace(tzinfo=UTC)
+    def profile_as_of(self) -> datetime | None:
+        """The moment the profile is of, in UTC; None when there is none."""
+        found = self._profile_state()
+        return found["as_of"].replace(tzinfo=UTC) if found else None
+
+    def profile_settings(self) -> str:
+        """What the profile was made with; "" when there is none."""
+        found = self._profile_state()
+        return str(found["settings"]) if found else ""
+
+    def _profile_state(self) -> dict[str, Any] | None:
+        rows = self.own(PROFILE_STATE).to_pyarrow().to_pylist()
+        return rows[0] if rows else None
 
     def note_profile(self, states: Iterable[Mapping[str, object]]) -> None:
         """Remembers what the profile is of; nothing at all says that it must be made again."""

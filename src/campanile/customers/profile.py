@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 import ibis
@@ -16,6 +16,7 @@ from campanile.customers.columns.attention import attention
 from campanile.customers.columns.buying import buyers
 from campanile.customers.columns.past import Past
 from campanile.customers.database import PROFILE, RFM_CUTS, CustomerDatabase
+from campanile.customers.families import EVERYTHING, Family, families_in, families_of, written
 from campanile.customers.profile_history import earlier_columns, keep
 from campanile.customers.profile_report import ProfileReport
 from campanile.customers.stages import StageCuts, stage_cuts
@@ -28,6 +29,8 @@ _BUYERS, _ATTENTION, _STATE = "campanile_buyers", "campanile_attention", "campan
 _RFM = ("rfm.r", "rfm.f", "rfm.m", "rfm.sum", "rfm.code", "rfm.segment", "rfm8")
 #: Of forecasts and shares; small chances to be alive need more than figures of a condition do.
 _DECIMALS = 9
+#: Between how a profile was made and which families it has.
+_WITH = " with "
 
 
 def refresh_profile(
@@ -52,11 +55,30 @@ def refresh_profile(
         return report_profile(past, cuts)
 
 
-def ensure_profile(project: Project, database: CustomerDatabase, as_of: datetime) -> None:
-    """Computes the profile unless it is of that moment, these settings and this data already."""
-    if database.profile_as_of(_fingerprint(project)) != as_of:
+def ensure_profile(
+    project: Project, database: CustomerDatabase, as_of: datetime, *, fields: Iterable[str] | None = None
+) -> None:
+    """Computes the profile unless it is of that moment, these settings and this data already.
+
+    Args:
+        project: Its settings say how scores and stages are made.
+        database: Open for writing, unless the profile stands.
+        as_of: Aware; nothing at or after it is seen.
+        fields: The customer fields that will be read; None for all. Dear columns that nobody reads may be left out.
+    """
+    asked = EVERYTHING if fields is None else families_of(fields)
+    there = _families_of(project, database, as_of)
+    if there is None or not asked <= there:
         with engine.engine_errors(database.path):
-            _write_profile(Past(project, database, as_of), refreeze=False)
+            _write_profile(Past(project, database, as_of), refreeze=False, families=asked | (there or frozenset()))
+
+
+def _families_of(project: Project, database: CustomerDatabase, as_of: datetime) -> frozenset[Family] | None:
+    """The dear columns of the profile that stands; None when it is of another moment or of other settings."""
+    if database.profile_as_of() != as_of:
+        return None
+    made, _, families = database.profile_settings().partition(_WITH)
+    return families_in(families) if made == _fingerprint(project) else None
 
 
 def backfill_history(
@@ -128,7 +150,7 @@ def _fingerprint(project: Project) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _write_profile(past: Past, *, refreeze: bool) -> StageCuts:
+def _write_profile(past: Past, *, refreeze: bool, families: frozenset[Family] = EVERYTHING) -> StageCuts:
     database, project = past.database, past.project
     database.needs_writing()
     database.table(CUSTOMERS)
@@ -136,11 +158,15 @@ def _write_profile(past: Past, *, refreeze: bool) -> StageCuts:
     with engine.transaction(database.ibis):
         found = _parts(past, refreeze=refreeze)
         state = engine.store(database.ibis, _STATE, state_of(found, past, cuts, today_only=True), temp=True)
-        earlier = earlier_columns(past, state, database.profile_runs(), scoring(project))
-        profile = with_value(past, assembled(found, past, state, earlier), found.buyers)
+        earlier = None
+        if Family.BEFORE in families:
+            earlier = earlier_columns(past, state, database.profile_runs(), scoring(project))
+        profile = assembled(found, past, state, earlier, families)
+        profile = with_value(past, profile, found.buyers, forecasts=Family.FORECASTS in families)
         database.store_own(PROFILE, _as_every_engine_says(profile).order_by("customer_id"))
         keep(database, past.as_of, state, scoring(project))
-        database.note_profile([{"as_of": naive(past.as_of), "settings": _fingerprint(project)}])
+        made = f"{_fingerprint(project)}{_WITH}{written(families)}"
+        database.note_profile([{"as_of": naive(past.as_of), "settings": made}])
     return cuts
 
 

@@ -35,6 +35,7 @@ from campanile.messages.check import RenderCheck, check_all
 from campanile.messages.context import freeze
 from campanile.messages.render import CampaignMessages, open_messages
 from campanile.plan.freeze import fingerprint, frozen_spec
+from campanile.plan.needs import fields_read
 from campanile.plan.past import sync_others, sync_past
 from campanile.plan.snapshot import remove_drafts, snapshot_relation, write_snapshot
 from campanile.plan.sound import needs_sound_data
@@ -89,7 +90,7 @@ def make_plan(  # noqa: PLR0913 - the stores come from outside, so that a flow o
     needs_sound_data(project, database, as_of)
     sync_past(project, database, ledger)
     sync_others(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
-    ensure_profile(project, database, as_of)
+    ensure_profile(project, database, as_of, fields=fields_read(project))
     work = _Work(project, spec, as_of, database, ledger)
     audience = select(spec.target, database, as_of, project=project, campaign=spec)
     path, digest, arms = work.split(audience)

@@ -11,7 +11,7 @@ from campanile.errors import CampanileError
 from campanile.messages.mime import Sender
 from campanile.messages.templates import load_each
 from campanile.spec.campaign import CampaignSpec
-from campanile.spec.conditions import metrics_needed
+from campanile.spec.conditions import fields_of
 from campanile.spec.project import Project
 from campanile.spec.shop_tables import COMPUTED, COMPUTED_FROM
 from campanile.spec.vocabulary import load_vocabulary
@@ -34,12 +34,19 @@ def fields_needed(project: Project, database: CustomerDatabase) -> Mapping[str, 
     return {field: tuple(found[field]) for field in known if field in found}
 
 
+def fields_read(project: Project) -> frozenset[str]:
+    """Every customer field that a campaign of the project reads, computed or imported."""
+    return frozenset(
+        field for name, spec in project.campaigns.items() for field, _ in _of_campaign(project, name, spec)
+    )
+
+
 def _of_campaign(project: Project, name: str, spec: CampaignSpec) -> Iterator[tuple[str, str]]:
     reach = MEDIA[spec.channel.use]
     for field in (reach.address, reach.consent):
         yield field, f"messages by {spec.channel.use}"
     target = spec.target
-    for field in (*metrics_needed(target, project.segments), *filter(None, [target.one_per])):
+    for field in fields_of(target, project.segments):
         yield field, f"campaigns/{name}.yaml"
     experiment = project.experiment(name)
     for field in experiment.stratify if experiment else ():

@@ -382,6 +382,15 @@ def metrics_needed(target: Target, segments: Mapping[str, Segment]) -> frozenset
     return frozenset((*names_used(conditions), *filter(None, [by])))
 
 
+def fields_of(target: Target, segments: Mapping[str, Segment]) -> frozenset[str]:
+    """The names of fields and metrics that a target reads at all: to decide who is in it, and of whom it takes one.
+
+    >>> sorted(fields_of(Target((), one_per="household", keep=Keep(5, "spend")), {}))
+    ['household', 'spend']
+    """
+    return metrics_needed(target, segments) | frozenset(filter(None, [target.one_per]))
+
+
 def find_circle(segments: Mapping[str, Segment]) -> tuple[str, ...] | None:
     """The names along a circle of segments that use one another, first and last equal; None when there is none.
 

@@ -6,9 +6,9 @@ import ibis
 import ibis.expr.types as ir
 
 from campanile.clock import Duration
+from campanile.customers import engine
 from campanile.customers.columns.past import YEAR, Past
 from campanile.customers.rfm import FREQUENCY, MONEY, RECENCY
-from campanile.customers.value.histories import spent_again
 from campanile.spec.scoring import RfmSettings
 
 #: So many buying days make a rhythm of one's own.
@@ -20,23 +20,7 @@ SCORED = (RECENCY, FREQUENCY, MONEY)
 def buyers(past: Past) -> ir.Table:
     """One row per customer with a valid order: raw values, rhythm, margin, and what RFM is made of."""
     settings = past.project.settings.policy.rfm
-    days = _days(past, settings.window)
-    found = days.group_by("customer_id").agg(
-        first_order_at=days["first"].min(),
-        last_order_at=days["last"].max(),
-        orders=days.orders.sum(),
-        buying_days=days.count(),
-        frequency_365d=days.orders_365d.sum(),
-        money_365d=days.spent_365d.sum().fill_null(0),
-        _first_day=days.day.min(),
-        _last_day=days.day.max(),
-        _spent_again=spent_again(days.day, days.spent),
-        _discount=ibis.coalesce(days.discount.sum(), 0),
-        _orders=days.recent.sum(),
-        _days=(days.recent > 0).sum() if settings.frequency_of == "days" else days.recent.sum(),
-        _money=days.spent_lately.sum().fill_null(0),
-    )
-    found = _less_returns(past, found, settings.window)
+    found = _less_returns(past, _summed(past, settings), settings.window)
     found = _with_rhythm(past, found)
     return (
         _with_raw_scores(found, settings)
@@ -45,25 +29,25 @@ def buyers(past: Past) -> ir.Table:
     )
 
 
-def _days(past: Past, window: Duration) -> ir.Table:
-    """What each customer bought on each day: in all, in 365 days, and in the window of RFM.
-
-    Days come before customers, because an engine counts distinct days dearer than it adds days up.
-    """
+def _summed(past: Past, settings: RfmSettings) -> ir.Table:
+    """What each customer bought: in all, in 365 days, and in the window of RFM."""
     orders = past.orders
     at, net, day = orders["at"], orders.net, past.order_day(orders["at"])
-    year, recent = at >= past.start_of(YEAR), at >= past.start_of(window)
+    year, recent = at >= past.start_of(YEAR), at >= past.start_of(settings.window)
     discount = orders.discount.sum(where=year) if "discount" in orders.columns else ibis.null("int64")
-    return orders.group_by(orders.customer_id, day=day).agg(
-        first=at.min(),
-        last=at.max(),
+    return orders.group_by(orders.customer_id).agg(
+        first_order_at=at.min(),
+        last_order_at=at.max(),
         orders=orders.count(),
-        spent=net.sum(),
-        orders_365d=year.sum(),
-        spent_365d=net.sum(where=year),
-        discount=discount,
-        recent=recent.sum(),
-        spent_lately=net.sum(where=recent),
+        buying_days=engine.distinct_days(day),
+        frequency_365d=year.sum(),
+        money_365d=net.sum(where=year).fill_null(0),
+        _first_day=day.min(),
+        _last_day=day.max(),
+        _discount=ibis.coalesce(discount, 0),
+        _orders=recent.sum(),
+        _days=engine.distinct_days(day, recent) if settings.frequency_of == "days" else recent.sum(),
+        _money=net.sum(where=recent).fill_null(0),
     )
 
 

@@ -33,7 +33,7 @@ from campanile.customers.engine.tables import (
     write_parquet,
 )
 from campanile.customers.engine.troubles import engine_errors
-from campanile.customers.engine.values import FALSE, TRUE, arm_number, cut_points, percentiles
+from campanile.customers.engine.values import FALSE, TRUE, arm_number, cut_points, distinct_days, percentiles
 from campanile.customers.engine.which import Location
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "cut_points",
     "delete",
     "disconnect",
+    "distinct_days",
     "drop",
     "engine_errors",
     "lines_refused",

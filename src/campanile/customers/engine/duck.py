@@ -41,6 +41,11 @@ def _quantile_disc(values, ranks):  # type: ignore[no-untyped-def] # ibis reads 
     """The engine's own exact quantile."""
 
 
+@ibis.udf.scalar.builtin(name="list_unique", signature=((dt.Array(dt.date),), dt.int64))
+def _list_unique(values):  # type: ignore[no-untyped-def] # ibis reads the signature above
+    """How many different values a list has."""
+
+
 def connect(path: Path, *, read_only: bool, memory: str = "") -> Backend:
     """The open DuckDB file, with a memory limit, room to spill beside the file, and no downloads."""
     if "?" in str(path):
@@ -91,6 +96,15 @@ def hex_number(digits: ir.StringValue) -> ir.IntegerValue:
     """Up to fifteen hex digits as a number."""
     number: ir.IntegerValue = ("0x" + digits).cast("int64")
     return number
+
+
+def distinct_days(day: ir.DateValue, where: ir.BooleanValue | None) -> ir.IntegerScalar:
+    """How many different dates there are among those rows of a group.
+
+    Lists of a group's dates take a third less than a table of its own for the distinct ones.
+    """
+    found: ir.IntegerScalar = ibis.coalesce(_list_unique(day.collect(where=where)), 0)
+    return found
 
 
 def ranked(values: ir.IntegerColumn, ranks: Sequence[int], count: int) -> tuple[int, ...]:

@@ -24,8 +24,8 @@ from ibis.backends.sql.compilers.postgres import PostgresCompiler
 from ibis.backends.sql.datatypes import PostgresType
 from ibis.util import gen_name
 
+from campanile.customers.engine import ranks
 from campanile.customers.engine.patterns import postgres_pattern
-from campanile.customers.engine.ranks import ranked_by_counting
 from campanile.customers.engine.which import Location
 from campanile.errors import CampanileError
 
@@ -182,7 +182,8 @@ def hex_number(digits: ir.StringValue) -> ir.IntegerValue:
     return number
 
 
-ranked = ranked_by_counting
+ranked = ranks.ranked_by_counting
+distinct_days = ranks.distinct_days
 
 
 @contextmanager

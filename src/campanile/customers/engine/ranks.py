@@ -1,4 +1,4 @@
-"""Values at exact ranks where an engine has no quantile that never interpolates and never misses by one."""
+"""What engines count in the same way that have no cheaper one of their own."""
 
 from __future__ import annotations
 
@@ -16,3 +16,9 @@ def ranked_by_counting(values: ir.IntegerColumn, ranks: Sequence[int], _count: i
     found = until.aggregate([until.value.min(where=until.until >= rank).name(f"at_{rank}") for rank in set(ranks)])
     row = found.to_pyarrow().to_pylist()[0]
     return tuple(int(row[f"at_{rank}"]) for rank in ranks)
+
+
+def distinct_days(day: ir.DateValue, where: ir.BooleanValue | None) -> ir.IntegerScalar:
+    """How many different dates there are among those rows of a group."""
+    found: ir.IntegerScalar = day.nunique(where=where)
+    return found

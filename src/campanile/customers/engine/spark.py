@@ -26,9 +26,9 @@ from ibis.backends.sql.compilers.base import AggGen
 from ibis.backends.sql.compilers.pyspark import PySparkCompiler
 from ibis.util import gen_name
 
+from campanile.customers.engine import ranks
 from campanile.customers.engine.files import whole_file
 from campanile.customers.engine.patterns import java_pattern
-from campanile.customers.engine.ranks import ranked_by_counting
 from campanile.customers.engine.which import Location
 from campanile.errors import CampanileError
 
@@ -203,7 +203,8 @@ def hex_number(digits: ir.StringValue) -> ir.IntegerValue:
     return number
 
 
-ranked = ranked_by_counting
+ranked = ranks.ranked_by_counting
+distinct_days = ranks.distinct_days
 
 
 @contextmanager

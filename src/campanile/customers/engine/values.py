@@ -26,6 +26,11 @@ def arm_number(id_column: ir.StringValue, salt: str) -> ir.IntegerValue:
     return engine_behind(id_column).hex_number(digest.left(_HEX_DIGITS))
 
 
+def distinct_days(day: ir.DateValue, where: ir.BooleanValue | None = None) -> ir.IntegerScalar:
+    """How many different dates there are among those rows of a group, as each engine counts them cheapest."""
+    return engine_behind(day).distinct_days(day, where)
+
+
 def cut_points(values: ir.IntegerColumn, scores: int) -> tuple[int, ...]:
     """Exact upper ends of the lower scores: the ⌈s·N/k⌉-th smallest value for s = 1 … k-1; () without values.
 

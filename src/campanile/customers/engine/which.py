@@ -25,6 +25,9 @@ class Engine(Protocol):
     def hex_number(self, digits: ir.StringValue) -> ir.IntegerValue:
         """Up to fifteen hex digits as a number."""
 
+    def distinct_days(self, day: ir.DateValue, where: ir.BooleanValue | None) -> ir.IntegerScalar:
+        """How many different dates there are among those rows of a group."""
+
     def ranked(self, values: ir.IntegerColumn, ranks: Sequence[int], count: int) -> tuple[int, ...]:
         """The values at these ranks, counted from 1, of `count` values in rising order."""
 

@@ -80,7 +80,7 @@ def _model_json(model: Model) -> dict[str, Any]:
     return found | {"fitted_at": clock.iso(model.fitted_at), "warnings": list(model.warnings)}
 
 
-def with_value(past: Past, profile: ir.Table, buyers: ir.Table) -> ir.Table:
+def with_value(past: Past, profile: ir.Table, buyers: ir.Table, *, forecasts: bool) -> ir.Table:
     """The profile with forecasts and imported scores as known at its moment.
 
     A score in the table `score` wins over a forecast of that name. What nobody can tell is NULL.
@@ -89,18 +89,21 @@ def with_value(past: Past, profile: ir.Table, buyers: ir.Table) -> ir.Table:
         past: The shop as it was known then.
         profile: Of all customers.
         buyers: Of the same moment; their histories are taken from them.
+        forecasts: Whether there are forecasts among the columns.
     """
     project, database, as_of = past.project, past.database, past.as_of
     imported = scores.latest(project, database, as_of)
     scores.note_scores(database, as_of)
-    own = [name for name in FORECASTS if name not in scores.imported(database)]
-    computed = _forecast(past, buyers)
-    found = profile
-    if computed is not None:
-        found = _beside(found, computed.select("customer_id", *own))
-    else:
-        found = found.mutate(**{name: ibis.null(FORECASTS[name]) for name in own})
+    found = _with_forecasts(past, profile, buyers) if forecasts else profile
     return found if imported is None else _beside(found, imported)
+
+
+def _with_forecasts(past: Past, profile: ir.Table, buyers: ir.Table) -> ir.Table:
+    own = [name for name in FORECASTS if name not in scores.imported(past.database)]
+    computed = _forecast(past, buyers)
+    if computed is None:
+        return profile.mutate(**{name: ibis.null(FORECASTS[name]) for name in own})
+    return _beside(profile, computed.select("customer_id", *own))
 
 
 def _beside(left: ir.Table, right: ir.Table) -> ir.Table:
@@ -109,12 +112,13 @@ def _beside(left: ir.Table, right: ir.Table) -> ir.Table:
 
 
 def _forecast(past: Past, buyers: ir.Table) -> ir.Table | None:
-    if ORDER not in past.database.tables() or not _forecasts(past.database):
+    project, database = past.project, past.database
+    if ORDER not in database.tables() or not _forecasts(database):
         return None
     from campanile.customers.value.forecast import forecast
     from campanile.customers.value.histories import of_buyers
 
-    return forecast(past.project, past.database, past.as_of, of_buyers(buyers, past.today))
+    return forecast(project, database, past.as_of, of_buyers(project, database, past.as_of, buyers))
 
 
 def _forecasts(database: CustomerDatabase) -> bool:

@@ -29,8 +29,6 @@ _STEPS = (1, 7, 28, 91)
 #: Where amounts are told apart by less than this share of themselves, when there are too many distinct ones.
 _AMOUNTS_APART = 0.005
 _STORED = "campanile_histories"
-#: Room for the amount of one day beside the number of the day, in one 64-bit number.
-_ROOM = 1 << 40
 KEYS = ("x", "t_x", "T")
 
 
@@ -43,25 +41,35 @@ def histories(project: Project, database: CustomerDatabase, as_of: datetime) -> 
     """
     if ORDER not in database.tables():
         return None
-    orders = database.net_orders(as_of)
-    since = database.table(ORDER)["at"].min().to_pyarrow().as_py()
-    day = shop_day(orders["at"], project.zone, since=since)
-    days = orders.group_by(orders.customer_id, day=day).agg(spent=orders.net.sum())
-    found = days.group_by("customer_id").agg(
-        days=days.count(),
-        first_day=days.day.min(),
-        last=days.day.max(),
-        spent=spent_again(days.day, days.spent),
+    orders = _with_days(project, database, as_of)
+    found = orders.group_by("customer_id").agg(
+        days=engine.distinct_days(orders.day), first_day=orders.day.min(), last=orders.day.max()
     )
+    found = _with_spent(found, orders)
     return _history(found, as_of.astimezone(project.zone).date()).select("customer_id", *KEYS, "first_day", "spent")
 
 
-def of_buyers(buyers: ir.Table, today: date) -> ir.Table:
-    """The same of buyers that were read already: by their buying days, first and last day, and what was spent again."""
-    found = buyers.select(
-        "customer_id", days="buying_days", first_day="_first_day", last="_last_day", spent="_spent_again"
-    )
-    return _history(found, today)
+def of_buyers(project: Project, database: CustomerDatabase, as_of: datetime, buyers: ir.Table) -> ir.Table:
+    """The same of buyers whose buying days, first and last day were read already."""
+    found = buyers.select("customer_id", days="buying_days", first_day="_first_day", last="_last_day")
+    orders = _with_days(project, database, as_of)
+    return _history(_with_spent(found, orders), as_of.astimezone(project.zone).date())
+
+
+def _with_days(project: Project, database: CustomerDatabase, as_of: datetime) -> ir.Table:
+    """Valid orders before a moment: customer_id, the day as the shop counts them, and net."""
+    orders = database.net_orders(as_of)
+    since = database.table(ORDER)["at"].min().to_pyarrow().as_py()
+    return orders.select("customer_id", "net", day=shop_day(orders["at"], project.zone, since=since))
+
+
+def _with_spent(found: ir.Table, orders: ir.Table) -> ir.Table:
+    """The customers with `spent`, what all their buying days but the first come to."""
+    again = orders.inner_join(found.select("customer_id", "first_day"), "customer_id")
+    again = again.filter(again.day > again.first_day).group_by("customer_id").agg(spent=ibis._.net.sum())
+    joined = found.left_join(again, "customer_id")
+    kept = [found[name] for name in found.columns]
+    return joined.select(*kept, spent=ibis.ifelse(found.days == 1, 0, again.spent).cast("int64"))
 
 
 def _history(buyers: ir.Table, today: date) -> ir.Table:
@@ -73,17 +81,6 @@ def _history(buyers: ir.Table, today: date) -> ir.Table:
         T=ibis.date(today).delta(buyers.first_day, unit="day").cast("int64"),
         spent=buyers.spent,
     )
-
-
-def spent_again(day: ir.DateColumn, spent: ir.IntegerColumn) -> ir.IntegerScalar:
-    """What all days but the first come to, of a customer's days and what was spent on each.
-
-    The first without sorting: the least of numbers that begin with the day and end with the amount.
-    """
-    number = day.delta(ibis.date(date(1970, 1, 1)), unit="day").cast("int64")
-    opening = (number * _ROOM + ibis.least(spent.cast("int64"), _ROOM - 1)).min()
-    found: ir.IntegerScalar = (spent.sum() - opening % _ROOM).cast("int64")
-    return found
 
 
 def stored(database: CustomerDatabase, rows: ir.Table, name: str = "") -> ir.Table:
