@@ -5,7 +5,8 @@
     rates            wilson, newcombe, pooled z, Fisher
     amounts          money per customer: quasi-Poisson score, Welch, pooled variance
     lift             Katz and Fieller
-    compare          the method chosen by what the data are: compare, compare_profit
+    compare          the method chosen by what the data are: compare, compare_profit, compare_adjusted
+    ratio            revenue per order, items per order: the delta method over customers
     ratio_mismatch   srm, standardised_difference
     multiple         holm, benjamini_hochberg, adjust
     economics        profit, ROI, cost per incremental order
@@ -22,12 +23,13 @@ from campanile.measure.amounts import (
     welch_interval,
     welch_p,
 )
-from campanile.measure.compare import Profit, compare, compare_amounts, compare_profit
+from campanile.measure.compare import Adjusted, Profit, compare, compare_adjusted, compare_amounts, compare_profit
 from campanile.measure.counts import Count, Moments
 from campanile.measure.economics import economics
 from campanile.measure.lift import Estimate, fieller, katz
 from campanile.measure.multiple import adjust, benjamini_hochberg, holm
 from campanile.measure.rates import compare_rates, fisher_p, newcombe, pooled_z, pooled_z_p, wilson
+from campanile.measure.ratio import Ratio, compare_ratio, ratio_estimate
 from campanile.measure.ratio_mismatch import SampleRatio, srm, standardised_difference
 from campanile.measure.types import (
     Aggregate,
@@ -42,6 +44,7 @@ from campanile.measure.types import (
 )
 
 __all__ = [
+    "Adjusted",
     "Aggregate",
     "ArmCosts",
     "ArmStatistics",
@@ -51,13 +54,16 @@ __all__ = [
     "Estimate",
     "Moments",
     "Profit",
+    "Ratio",
     "SampleRatio",
     "adjust",
     "benjamini_hochberg",
     "compare",
+    "compare_adjusted",
     "compare_amounts",
     "compare_profit",
     "compare_rates",
+    "compare_ratio",
     "economics",
     "fieller",
     "fisher_p",
@@ -70,6 +76,7 @@ __all__ = [
     "pooled_p",
     "pooled_z",
     "pooled_z_p",
+    "ratio_estimate",
     "scaled",
     "score_interval",
     "score_lift",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from campanile.measure import amounts
 from campanile.measure.counts import Moments, moments_of
@@ -70,6 +70,18 @@ class Profit:
     contact: float
 
 
+class Adjusted(NamedTuple):
+    """Both arms' means and variances after an adjustment, and its name: what `compare_adjusted` takes.
+
+    `variance / n` of either is the variance of its mean, and the two means are independent given the adjustment.
+    """
+
+    control: Moments
+    treatment: Moments
+    by: str
+    kind: Kind = "money"
+
+
 def compare(
     control: ArmStatistics, treatment: ArmStatistics, metric: str, *, kind: Kind, alpha: float = 0.05
 ) -> Comparison:
@@ -107,14 +119,31 @@ def compare_amounts(
     >>> found.interval_method, found.p_value < 0.05, found.low > 0, found.lift_low > 0
     ('quasi-Poisson score', True, True, True)
     """
-    first, second = moments_of(control, metric), moments_of(treatment, metric)
+    plain = Adjusted(moments_of(control, metric), moments_of(treatment, metric), by="")
+    return compare_adjusted(control, treatment, metric, plain, alpha=alpha)
+
+
+def compare_adjusted(
+    control: ArmStatistics, treatment: ArmStatistics, metric: str, adjusted: Adjusted, *, alpha: float = 0.05
+) -> Comparison:
+    """The difference of two adjusted means (CUPED, post-stratified, of the delivered, per order).
+
+    The method is that of the metric before adjustment, so an adjustment never changes it to a bolder one; a mean
+    adjusted to zero or below takes the pooled variance.
+
+    >>> arms = [ArmStatistics.from_values(name, {"revenue": [0] * 95 + [100] * 5}) for name in ("control", "sms")]
+    >>> halved = Adjusted(Moments(100, 5.0, 240.0), Moments(100, 6.0, 240.0), by="CUPED")
+    >>> compare_adjusted(*arms, "revenue", halved).interval_method
+    'quasi-Poisson score, CUPED'
+    """
+    first, second, by, kind = adjusted
     comparison = Comparison(
         metric=metric,
-        kind="money",
+        kind=kind,
         control=control.arm,
         treatment=treatment.arm,
-        n_control=first.n,
-        n_treatment=second.n,
+        n_control=control.n,
+        n_treatment=treatment.n,
         mean_control=first.mean,
         mean_treatment=second.mean,
         difference=second.mean - first.mean,
@@ -129,7 +158,13 @@ def compare_amounts(
         buyers_treatment=treatment.nonzero.get(metric),
     )
     method = amount_method(control, treatment, metric)
-    return comparison if method is None else _inferred(comparison, method, first, second)
+    if method is None or not first.variance + second.variance > 0:
+        return comparison
+    if not all(part.mean > 0 or not part.variance for part in (first, second)):
+        method = POOLED
+    found = _inferred(comparison, method, first, second)
+    named = f", {by}" if by else ""
+    return replace(found, interval_method=found.interval_method + named, p_method=found.p_method + named)
 
 
 def compare_profit(

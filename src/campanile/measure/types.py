@@ -14,8 +14,9 @@ from typing import Literal
 
 from campanile.errors import CampanileError
 
-#: What a metric is: the share of customers who did something, or an amount per customer (money or a count).
-Kind = Literal["rate", "money"]
+#: What a metric is: the share of customers who did something, an amount per customer (money or a count), or one amount
+#: per other amount, such as revenue per order: an explanation, never the effect.
+Kind = Literal["rate", "money", "ratio"]
 #: Two metric names in alphabetical order.
 Pair = tuple[str, str]
 
