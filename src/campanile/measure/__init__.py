@@ -7,6 +7,9 @@
     lift             Katz and Fieller
     compare          the method chosen by what the data are: compare, compare_profit, compare_adjusted
     ratio            revenue per order, items per order: the delta method over customers
+    cuped            less noise by what was known before the campaign
+    strata           post-stratified differences
+    compliance       the effect on the delivered (CACE)
     ratio_mismatch   srm, standardised_difference
     multiple         holm, benjamini_hochberg, adjust
     economics        profit, ROI, cost per incremental order
@@ -24,13 +27,16 @@ from campanile.measure.amounts import (
     welch_p,
 )
 from campanile.measure.compare import Adjusted, Profit, compare, compare_adjusted, compare_amounts, compare_profit
+from campanile.measure.compliance import Delivered, delivered
 from campanile.measure.counts import Count, Moments
+from campanile.measure.cuped import Cuped, fit_cuped
 from campanile.measure.economics import economics
 from campanile.measure.lift import Estimate, fieller, katz
 from campanile.measure.multiple import adjust, benjamini_hochberg, holm
 from campanile.measure.rates import compare_rates, fisher_p, newcombe, pooled_z, pooled_z_p, wilson
 from campanile.measure.ratio import Ratio, compare_ratio, ratio_estimate
 from campanile.measure.ratio_mismatch import SampleRatio, srm, standardised_difference
+from campanile.measure.strata import Stratified, post_stratified
 from campanile.measure.types import (
     Aggregate,
     ArmCosts,
@@ -50,12 +56,15 @@ __all__ = [
     "ArmStatistics",
     "Comparison",
     "Count",
+    "Cuped",
+    "Delivered",
     "Economics",
     "Estimate",
     "Moments",
     "Profit",
     "Ratio",
     "SampleRatio",
+    "Stratified",
     "adjust",
     "benjamini_hochberg",
     "compare",
@@ -64,9 +73,11 @@ __all__ = [
     "compare_profit",
     "compare_rates",
     "compare_ratio",
+    "delivered",
     "economics",
     "fieller",
     "fisher_p",
+    "fit_cuped",
     "holm",
     "katz",
     "merged",
@@ -76,6 +87,7 @@ __all__ = [
     "pooled_p",
     "pooled_z",
     "pooled_z_p",
+    "post_stratified",
     "ratio_estimate",
     "scaled",
     "score_interval",

@@ -73,7 +73,7 @@ class Profit:
 class Adjusted(NamedTuple):
     """Both arms' means and variances after an adjustment, and its name: what `compare_adjusted` takes.
 
-    `variance / n` of either is the variance of its mean, and the two means are independent given the adjustment.
+    `variance / n` of either is the variance of its mean, and the variance of the difference is the sum of both.
     """
 
     control: Moments
