@@ -97,14 +97,14 @@ def test_what_cannot_be_is_refused() -> None:
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize(("n_control", "n_treatment"), [(5_000, 95_000), (20_000, 20_000)])
+@pytest.mark.parametrize(("n_control", "n_treatment"), [(2_000, 38_000), (5_000, 5_000)])
 def test_the_interval_holds_the_truth(n_control: int, n_treatment: int) -> None:
-    """A fifth cannot be delivered to and buys half as often; of the others 0.4 points more buy once reached."""
+    """A fifth cannot be delivered to and buys half as often; of the others one point more buy once reached."""
     rng = np.random.default_rng([33, n_control])
 
     def draw(name: str, n: int, effect: float) -> ArmStatistics:
         reachable = rng.binomial(n, 0.8)
-        buyers = rng.binomial(reachable, 0.01 + effect), rng.binomial(n - reachable, 0.005)
+        buyers = rng.binomial(reachable, 0.025 + effect), rng.binomial(n - reachable, 0.0125)
         spent = [np.rint(rng.lognormal(np.log(5_000), 1, count)) for count in buyers]
         got = np.zeros(reachable + buyers[1])
         got[:reachable] = 1.0 if effect else 0.0
@@ -112,8 +112,8 @@ def test_the_interval_holds_the_truth(n_control: int, n_treatment: int) -> None:
         return arm_of(name, n, {"revenue": revenue, "got": got})
 
     def one() -> Limits:
-        arms = draw("control", n_control, 0.0), draw("sms", n_treatment, 0.004)
+        arms = draw("control", n_control, 0.0), draw("sms", n_treatment, 0.01)
         found = compare_adjusted(*arms, "revenue", delivered(*arms, "revenue", "got").adjusted)
         return found.low, found.high
 
-    assert held(one, 0.004 * 5_000 * float(np.exp(0.5)), 1_500) >= 0.93
+    assert held(one, 0.01 * 5_000 * float(np.exp(0.5)), 1_500) >= 0.93

@@ -28,7 +28,7 @@ def arm_of(name: str, n: int, values: Mapping[str, NDArray[np.float64]]) -> ArmS
     """The statistics of an arm of `n` customers of whom all but those given have zero in every metric."""
 
     def centred(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-        return float(one @ other - one.sum() * other.sum() / n)
+        return float((one * other).sum() - one.sum() * other.sum() / n)
 
     return ArmStatistics(
         arm=name,

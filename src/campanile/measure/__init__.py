@@ -10,6 +10,8 @@
     cuped            less noise by what was known before the campaign
     strata           post-stratified differences
     compliance       the effect on the delivered (CACE)
+    sequential       limits that hold at every look: always_valid
+    group_sequential bounds of a few planned looks, by spending functions
     ratio_mismatch   srm, standardised_difference
     multiple         holm, benjamini_hochberg, adjust
     economics        profit, ROI, cost per incremental order
@@ -31,11 +33,13 @@ from campanile.measure.compliance import Delivered, delivered
 from campanile.measure.counts import Count, Moments
 from campanile.measure.cuped import Cuped, fit_cuped
 from campanile.measure.economics import economics
+from campanile.measure.group_sequential import Looks, looks
 from campanile.measure.lift import Estimate, fieller, katz
 from campanile.measure.multiple import adjust, benjamini_hochberg, holm
 from campanile.measure.rates import compare_rates, fisher_p, newcombe, pooled_z, pooled_z_p, wilson
 from campanile.measure.ratio import Ratio, compare_ratio, ratio_estimate
 from campanile.measure.ratio_mismatch import SampleRatio, srm, standardised_difference
+from campanile.measure.sequential import always_valid, always_valid_interval, always_valid_p, always_valid_quantile
 from campanile.measure.strata import Stratified, post_stratified
 from campanile.measure.types import (
     Aggregate,
@@ -60,12 +64,17 @@ __all__ = [
     "Delivered",
     "Economics",
     "Estimate",
+    "Looks",
     "Moments",
     "Profit",
     "Ratio",
     "SampleRatio",
     "Stratified",
     "adjust",
+    "always_valid",
+    "always_valid_interval",
+    "always_valid_p",
+    "always_valid_quantile",
     "benjamini_hochberg",
     "compare",
     "compare_adjusted",
@@ -80,6 +89,7 @@ __all__ = [
     "fit_cuped",
     "holm",
     "katz",
+    "looks",
     "merged",
     "newcombe",
     "pair",
