@@ -12,6 +12,9 @@
     compliance       the effect on the delivered (CACE)
     sequential       limits that hold at every look: always_valid
     group_sequential bounds of a few planned looks, by spending functions
+    bayes            chances in words: rate_readout, lift_readout
+    pooling          one effect out of many campaigns, and what the next may do
+    nonworse         not worse by more than a margin: rates (Miettinen-Nurminen) and means
     ratio_mismatch   srm, standardised_difference
     multiple         holm, benjamini_hochberg, adjust
     economics        profit, ROI, cost per incremental order
@@ -28,6 +31,7 @@ from campanile.measure.amounts import (
     welch_interval,
     welch_p,
 )
+from campanile.measure.bayes import Beta, LiftReadout, RateReadout, lift_estimate, lift_readout, rate_readout
 from campanile.measure.compare import Adjusted, Profit, compare, compare_adjusted, compare_amounts, compare_profit
 from campanile.measure.compliance import Delivered, delivered
 from campanile.measure.counts import Count, Moments
@@ -36,6 +40,8 @@ from campanile.measure.economics import economics
 from campanile.measure.group_sequential import Looks, looks
 from campanile.measure.lift import Estimate, fieller, katz
 from campanile.measure.multiple import adjust, benjamini_hochberg, holm
+from campanile.measure.nonworse import NonWorse, mean_not_worse, miettinen_nurminen, rate_not_worse
+from campanile.measure.pooling import Pooled, pool
 from campanile.measure.rates import compare_rates, fisher_p, newcombe, pooled_z, pooled_z_p, wilson
 from campanile.measure.ratio import Ratio, compare_ratio, ratio_estimate
 from campanile.measure.ratio_mismatch import SampleRatio, srm, standardised_difference
@@ -58,15 +64,20 @@ __all__ = [
     "Aggregate",
     "ArmCosts",
     "ArmStatistics",
+    "Beta",
     "Comparison",
     "Count",
     "Cuped",
     "Delivered",
     "Economics",
     "Estimate",
+    "LiftReadout",
     "Looks",
     "Moments",
+    "NonWorse",
+    "Pooled",
     "Profit",
+    "RateReadout",
     "Ratio",
     "SampleRatio",
     "Stratified",
@@ -89,15 +100,22 @@ __all__ = [
     "fit_cuped",
     "holm",
     "katz",
+    "lift_estimate",
+    "lift_readout",
     "looks",
+    "mean_not_worse",
     "merged",
+    "miettinen_nurminen",
     "newcombe",
     "pair",
+    "pool",
     "pooled_interval",
     "pooled_p",
     "pooled_z",
     "pooled_z_p",
     "post_stratified",
+    "rate_not_worse",
+    "rate_readout",
     "ratio_estimate",
     "scaled",
     "score_interval",

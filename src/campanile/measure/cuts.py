@@ -9,10 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from scipy import special
-
 from campanile.measure.counts import normal_quantile
+from campanile.measure.lift import Estimate
 from campanile.measure.multiple import benjamini_hochberg
+from campanile.measure.pooling import cochran
 from campanile.measure.types import ArmStatistics, Comparison
 
 
@@ -63,21 +63,19 @@ def heterogeneity(parts: Sequence[Part], cut: str) -> Heterogeneity:
     >>> round(found.statistic, 6), round(found.p_value, 4), found.between
     (2.0, 0.3679, 0.0)
     """
-    used = [each for each in parts if each.variance > 0]
+    used = [Estimate(each.comparison.difference, each.variance) for each in parts if each.variance > 0]
     first = parts[0].comparison
-    weights = [1 / each.variance for each in used]
-    effects = [each.comparison.difference for each in used]
-    total = math.fsum(weights)
-    mean = math.fsum(w * x for w, x in zip(weights, effects, strict=True)) / total if used else None
-    statistic = p_value = None
-    between = 0.0
-    if len(used) > 1 and mean is not None:
-        statistic = math.fsum(w * (x - mean) ** 2 for w, x in zip(weights, effects, strict=True))
-        p_value = float(special.chdtrc(len(used) - 1, statistic))
-        spread = total - math.fsum(w * w for w in weights) / total
-        between = max(0.0, (statistic - (len(used) - 1)) / spread)
+    names = (first.metric, first.treatment, first.control, cut, len(used))
+    if not used:
+        return Heterogeneity(*names, statistic=None, p_value=None, between=0.0, pooled=None)
+    spread = cochran(used)
+    told = len(used) > 1
     return Heterogeneity(
-        first.metric, first.treatment, first.control, cut, len(used), statistic, p_value, between, mean
+        *names,
+        statistic=spread.statistic if told else None,
+        p_value=spread.p_value if told else None,
+        between=spread.between,
+        pooled=spread.mean,
     )
 
 
