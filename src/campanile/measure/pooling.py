@@ -86,8 +86,8 @@ def pool(effects: Sequence[Estimate], *, alpha: float = 0.05) -> Pooled:
     """The average effect of several campaigns, of which each is a draw from campaigns of its kind.
 
     DerSimonian and Laird (1986); the range of the next by Higgins, Thompson and Spiegelhalter (2009), JRSS A 172:137,
-    with Student's t. With few campaigns the spread between them is hardly known and the limits are too near: of twelve
-    whose scatter is half chance, nine ranges in ten hold the next (simulated), and nineteen in twenty where it is little.
+    with Student's t. With few campaigns the spread between them is hardly known and the limits are too near: out of
+    twelve whose scatter is half chance, nine ranges in ten hold the next (simulated); where it is little, as they say.
 
     >>> found = pool([Estimate(0.10, 0.002), Estimate(0.30, 0.004), Estimate(0.05, 0.001), Estimate(0.22, 0.003)])
     >>> round(found.mean, 3), round(found.low, 3), round(found.high, 3), round(found.share_between, 2)
