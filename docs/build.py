@@ -10,7 +10,15 @@ from campanile.cli.main import COMMANDS, cli
 from campanile.spec.schema import reference_markdown
 
 REFERENCE = Path(__file__).parent / "reference"
-PYTHON = ("campanile.measure", "campanile.design.assign", "campanile.design.power", "campanile.spec.project")
+PYTHON = (
+    "campanile.measure",
+    "campanile.design.assign",
+    "campanile.design.power",
+    "campanile.design.amounts",
+    "campanile.design.split",
+    "campanile.design.trial",
+    "campanile.spec.project",
+)
 
 
 def commands_page() -> str:

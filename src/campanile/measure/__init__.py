@@ -17,11 +17,17 @@
     nonworse         not worse by more than a margin: rates (Miettinen-Nurminen) and means
     ratio_mismatch   srm, standardised_difference
     multiple         holm, benjamini_hochberg, adjust
+    cuts             does an effect differ from part to part: heterogeneity, shrunken
     economics        profit, ROI, cost per incremental order
 
+What sizes can show (power, smallest detectable lift, splits, Test & Roll) is of `campanile.design`, and offered here.
 Nothing here sees a customer, a table or a clock, and nothing is random.
 """
 
+from campanile.design.amounts import Spend, amount_power, amount_sizes, smallest_amount
+from campanile.design.power import Lift, Sizes, needed_sizes, power_at, smallest_detectable
+from campanile.design.split import Split, best_split, holdout_cost, periods_needed, split_curve
+from campanile.design.trial import Trial, best_trial, trial_gain
 from campanile.measure.amounts import (
     pooled_interval,
     pooled_p,
@@ -36,6 +42,7 @@ from campanile.measure.compare import Adjusted, Profit, compare, compare_adjuste
 from campanile.measure.compliance import Delivered, delivered
 from campanile.measure.counts import Count, Moments
 from campanile.measure.cuped import Cuped, fit_cuped
+from campanile.measure.cuts import Heterogeneity, Part, heterogeneity, part, shrunken
 from campanile.measure.economics import economics
 from campanile.measure.group_sequential import Looks, looks
 from campanile.measure.lift import Estimate, fieller, katz
@@ -71,22 +78,33 @@ __all__ = [
     "Delivered",
     "Economics",
     "Estimate",
+    "Heterogeneity",
+    "Lift",
     "LiftReadout",
     "Looks",
     "Moments",
     "NonWorse",
+    "Part",
     "Pooled",
     "Profit",
     "RateReadout",
     "Ratio",
     "SampleRatio",
+    "Sizes",
+    "Spend",
+    "Split",
     "Stratified",
+    "Trial",
     "adjust",
     "always_valid",
     "always_valid_interval",
     "always_valid_p",
     "always_valid_quantile",
+    "amount_power",
+    "amount_sizes",
     "benjamini_hochberg",
+    "best_split",
+    "best_trial",
     "compare",
     "compare_adjusted",
     "compare_amounts",
@@ -98,6 +116,8 @@ __all__ = [
     "fieller",
     "fisher_p",
     "fit_cuped",
+    "heterogeneity",
+    "holdout_cost",
     "holm",
     "katz",
     "lift_estimate",
@@ -106,14 +126,18 @@ __all__ = [
     "mean_not_worse",
     "merged",
     "miettinen_nurminen",
+    "needed_sizes",
     "newcombe",
     "pair",
+    "part",
+    "periods_needed",
     "pool",
     "pooled_interval",
     "pooled_p",
     "pooled_z",
     "pooled_z_p",
     "post_stratified",
+    "power_at",
     "rate_not_worse",
     "rate_readout",
     "ratio_estimate",
@@ -122,8 +146,13 @@ __all__ = [
     "score_lift",
     "score_p",
     "shift",
+    "shrunken",
+    "smallest_amount",
+    "smallest_detectable",
+    "split_curve",
     "srm",
     "standardised_difference",
+    "trial_gain",
     "welch_interval",
     "welch_p",
     "wilson",
