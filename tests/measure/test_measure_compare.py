@@ -10,9 +10,12 @@ import pytest
 
 from campanile.errors import CampanileError
 from campanile.measure import (
+    Adjusted,
     ArmStatistics,
+    Moments,
     Profit,
     compare,
+    compare_adjusted,
     compare_amounts,
     compare_profit,
     pooled_interval,
@@ -184,3 +187,32 @@ def test_welch_is_for_arms_of_nearly_equal_size(control: int, treatment: int, me
         for name, n in (("control", control), ("sms", treatment))
     ]
     assert amount_method(*arms, "x").interval_name == method
+
+
+def test_an_adjusted_mean_below_zero_takes_the_pooled_variance() -> None:
+    arms = [ArmStatistics.from_values(name, {"revenue": [0] * 95 + [100] * 5}) for name in ("control", "sms")]
+    below = Adjusted(Moments(100, -0.5, 240.0), Moments(100, 6.0, 240.0), by="CUPED")
+    found = compare_adjusted(*arms, "revenue", below)
+    assert found.interval_method.startswith("pooled variance")
+    assert found.lift is None
+    assert found.lift_low is None
+
+
+def test_an_adjustment_that_leaves_no_variance_is_withheld() -> None:
+    arms = [ArmStatistics.from_values(name, {"revenue": [0] * 95 + [100] * 5}) for name in ("control", "sms")]
+    found = compare_adjusted(*arms, "revenue", Adjusted(Moments(100, 5.0, 0.0), Moments(100, 6.0, 0.0), by="CUPED"))
+    assert found.difference == 1.0
+    assert (found.low, found.high, found.p_value) == (None, None, None)
+
+
+def test_an_adjustment_never_makes_the_method_bolder() -> None:
+    """Few buyers take the score interval, whatever the adjusted figures look like."""
+    arms = [ArmStatistics.from_values(name, {"revenue": [0] * 95 + [100] * 5}) for name in ("control", "sms")]
+    found = compare_adjusted(*arms, "revenue", Adjusted(Moments(100, 5.0, 9.0), Moments(100, 6.0, 9.0), by="CUPED"))
+    assert (found.interval_method, found.p_method) == ("quasi-Poisson score, CUPED", "pooled-variance t, CUPED")
+
+
+def test_a_ratio_needs_two_metrics() -> None:
+    arm = ArmStatistics.from_values("control", {"order_value": [1, 2, 3]})
+    with pytest.raises(ValueError, match="give its numerator and denominator to compare_ratio"):
+        compare(arm, arm, "order_value", kind="ratio")

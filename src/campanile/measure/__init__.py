@@ -12,11 +12,13 @@
     compliance       the effect on the delivered (CACE)
     sequential       limits that hold at every look: always_valid
     group_sequential bounds of a few planned looks, by spending functions
-    bayes            chances in words: rate_readout, lift_readout
+    bayes            two rates in chances: rate_readout
+    prior            a lift drawn towards those of past campaigns: lift_readout
     pooling          one effect out of many campaigns, and what the next may do
     nonworse         not worse by more than a margin: rates (Miettinen-Nurminen) and means
+    quadrature       integrals by a fixed rule
     ratio_mismatch   srm, standardised_difference
-    multiple         holm, benjamini_hochberg, adjust
+    multiple         holm, dunnett, benjamini_hochberg, adjust
     cuts             does an effect differ from part to part: heterogeneity, shrunken
     economics        profit, ROI, cost per incremental order
 
@@ -37,7 +39,7 @@ from campanile.measure.amounts import (
     welch_interval,
     welch_p,
 )
-from campanile.measure.bayes import Beta, LiftReadout, RateReadout, lift_estimate, lift_readout, rate_readout
+from campanile.measure.bayes import Beta, RateReadout, rate_readout
 from campanile.measure.compare import Adjusted, Profit, compare, compare_adjusted, compare_amounts, compare_profit
 from campanile.measure.compliance import Delivered, delivered
 from campanile.measure.counts import Count, Moments
@@ -46,9 +48,10 @@ from campanile.measure.cuts import Heterogeneity, Part, heterogeneity, part, shr
 from campanile.measure.economics import economics
 from campanile.measure.group_sequential import Looks, looks
 from campanile.measure.lift import Estimate, fieller, katz
-from campanile.measure.multiple import adjust, benjamini_hochberg, holm
+from campanile.measure.multiple import adjust, benjamini_hochberg, dunnett, holm
 from campanile.measure.nonworse import NonWorse, mean_not_worse, miettinen_nurminen, rate_not_worse
 from campanile.measure.pooling import Pooled, pool
+from campanile.measure.prior import LiftReadout, lift_estimate, lift_readout
 from campanile.measure.rates import compare_rates, fisher_p, newcombe, pooled_z, pooled_z_p, wilson
 from campanile.measure.ratio import Ratio, compare_ratio, ratio_estimate
 from campanile.measure.ratio_mismatch import SampleRatio, srm, standardised_difference
@@ -112,6 +115,7 @@ __all__ = [
     "compare_rates",
     "compare_ratio",
     "delivered",
+    "dunnett",
     "economics",
     "fieller",
     "fisher_p",

@@ -1,13 +1,12 @@
 """What the counts say in plain words: how likely treatment is better, and what choosing wrongly would cost.
 
-Reads counts, or a lift with its variance and what past campaigns did. Returns chances. The chance is that of the effect
-given the data and the prior, which a p-value is not; it does not pay for peeking either: decide by the registered rule,
-and say it in these words. By quadrature, so the same counts always give the same figures.
+Reads counts. Returns chances: those of the effect given the data and the prior, which a p-value is not. They do not pay
+for peeking either: decide by the registered rule, and say it in these words. By quadrature, so the same counts always
+give the same figures.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,11 +15,10 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 from campanile.errors import CampanileError
-from campanile.measure.counts import Count, Moments, check_alpha, normal_quantile
-from campanile.measure.lift import Estimate
+from campanile.measure.counts import Count, check_alpha
+from campanile.measure.quadrature import over
 
 _Array = NDArray[np.float64]
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 #: Chances whose quantiles, counted from either end, cut a posterior into pieces that are integrated one by one.
 _TAILS = np.concatenate([10.0 ** np.arange(-18, -1), np.arange(0.05, 0.51, 0.09)])
 
@@ -92,65 +90,13 @@ def rate_readout(control: Count, treatment: Count, *, prior: Beta | None = None,
     )
 
 
-class LiftReadout(NamedTuple):
-    """What is believed of a lift after a campaign and those before it: the normal law of `mean` and `variance`."""
-
-    mean: float
-    variance: float
-    low: float
-    high: float
-    chance: float
-
-
-def lift_estimate(control: Moments, treatment: Moments) -> Estimate:
-    """The lift in means and its variance by the delta method, for `lift_readout` and for pooling.
-
-    >>> found = lift_estimate(Moments(2000, 1.0, 100.0), Moments(2000, 1.5, 150.0))
-    >>> found.mean, round(found.variance**0.5, 3)
-    (0.5, 0.433)
-
-    Raises:
-        CampanileError: Control's mean is not above zero.
-    """
-    if control.mean <= 0:
-        raise CampanileError(
-            f"control's mean is {control.mean:g}, so there is no lift", "look at the difference instead"
-        )
-    ratio = treatment.mean / control.mean
-    return Estimate(ratio - 1, (treatment.mean_variance + ratio**2 * control.mean_variance) / control.mean**2)
-
-
-def lift_readout(found: Estimate, prior: Estimate, *, alpha: float = 0.05) -> LiftReadout:
-    """The lift drawn towards what such campaigns did before: `prior` is the mean and variance of their true lifts.
-
-    The mean of both, each weighted by its precision. Take the prior from `pool(...).prior`, not from hope.
-
-    >>> hillstrom = lift_estimate(Moments(21306, 0.652789, 11.588**2), Moments(21307, 1.422617, 17.754**2))
-    >>> found = lift_readout(hillstrom, Estimate(0.0, 0.3**2))
-    >>> round(hillstrom.mean, 2), round(found.mean, 2), round(found.low, 2), round(found.high, 2)
-    (1.18, 0.54, 0.11, 0.98)
-
-    Raises:
-        CampanileError: A variance is not above zero.
-    """
-    for what, variance in (("the lift", found.variance), ("the prior", prior.variance)):
-        if not variance > 0:
-            raise CampanileError(f"the variance of {what} is {variance:g}", "give one above zero")
-    precision = 1 / found.variance + 1 / prior.variance
-    mean = (found.mean / found.variance + prior.mean / prior.variance) / precision
-    spread = 1 / math.sqrt(precision)
-    reach = normal_quantile(alpha) * spread
-    return LiftReadout(mean, spread**2, mean - reach, mean + reach, float(special.ndtr(mean / spread)))
-
-
 def _pieces(of: Beta, other: Beta, shift: float) -> tuple[_Array, _Array]:
     """Nodes and weights for an integral over the density of `of`, cut where it or the other one (moved) is steep."""
     own = _quantiles(of)
     cuts = np.unique(np.concatenate([own, np.clip(_quantiles(other) + shift, own.min(), own.max())]))
-    half = np.diff(cuts)[:, None] / 2
-    nodes = (cuts[:-1, None] + half + half * _NODES).ravel()
+    nodes, weights = over(cuts)
     logs = special.xlogy(of.yes - 1, nodes) + special.xlog1py(of.no - 1, -nodes) - special.betaln(of.yes, of.no)
-    return nodes, (half * _WEIGHTS).ravel() * np.exp(logs)
+    return nodes, weights * np.exp(logs)
 
 
 def _quantiles(law: Beta) -> _Array:

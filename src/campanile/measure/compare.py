@@ -85,7 +85,13 @@ class Adjusted(NamedTuple):
 def compare(
     control: ArmStatistics, treatment: ArmStatistics, metric: str, *, kind: Kind, alpha: float = 0.05
 ) -> Comparison:
-    """What treatment did beyond control on one metric, with interval, p-value and lift."""
+    """What treatment did beyond control on one metric, with interval, p-value and lift.
+
+    Raises:
+        ValueError: The kind is "ratio", which needs two metrics (`compare_ratio`).
+    """
+    if kind == "ratio":
+        raise ValueError(f"{metric} is a ratio: give its numerator and denominator to compare_ratio")
     compared = compare_rates if kind == "rate" else compare_amounts
     return compared(control, treatment, metric, alpha=alpha)
 

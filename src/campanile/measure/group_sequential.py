@@ -20,12 +20,15 @@ from scipy import optimize, special
 
 from campanile.errors import CampanileError, did_you_mean
 from campanile.measure.counts import check_alpha
+from campanile.measure.quadrature import over
 
 #: How alpha is spent: hardly any early (O'Brien and Fleming), or nearly evenly (Pocock).
 Spending = Literal["obrien_fleming", "pocock"]
 _Array = NDArray[np.float64]
-#: Nodes of the quadrature per standard deviation of a step, and their least and greatest number.
-_NODES_PER_STEP, _FEWEST, _MOST = 6, 80, 3_000
+#: Pieces of the quadrature per standard deviation of the smallest step, and their least number.
+_PIECES_PER_STEP, _FEWEST = 0.4, 6
+#: Looks nearer to each other than this share of the information are one look.
+_NEAREST = 0.001
 #: Beyond this z nothing happens by chance (1e-350); a bound there says that the look cannot stop anything.
 _FARTHEST = 40.0
 
@@ -82,13 +85,13 @@ def looks(times: Sequence[float], *, alpha: float = 0.05, spending: Spending = "
     [4.877, 3.357, 2.68, 2.29, 2.031]
 
     Raises:
-        CampanileError: The times do not rise from above 0 to 1 at most, or the spending function is unknown.
+        CampanileError: The times do not rise to 1 at most, or the spending function is unknown.
     """
     _check(times, spending)
     half = check_alpha(alpha) / 2
     spent = [2 * _SPENDING[spending](time, half) for time in times]
     bounds: list[float] = []
-    path = _Path()
+    path = _Path(finest=math.sqrt(min(time - before for time, before in zip(times, [0.0, *times], strict=False))))
     for time, total, before in zip(times, spent, [0.0, *spent], strict=False):
         bounds.append(path.bound(time, total - before))
         path = path.carried(time, bounds[-1])
@@ -98,8 +101,12 @@ def looks(times: Sequence[float], *, alpha: float = 0.05, spending: Spending = "
 
 @dataclass(frozen=True)
 class _Path:
-    """Where the score z·√time can be at a time if no look has stopped yet: quadrature nodes with their chances."""
+    """Where the score z·√time can be at a time if no look has stopped yet: quadrature nodes with their chances.
 
+    `finest` is the standard deviation of the smallest step of all, which the nodes must not jump over.
+    """
+
+    finest: float
     time: float = 0.0
     nodes: _Array = field(default_factory=lambda: np.zeros(1))
     chances: _Array = field(default_factory=lambda: np.ones(1))
@@ -122,20 +129,19 @@ class _Path:
     def carried(self, time: float, bound: float) -> _Path:
         """The path at the next look, among those that stay within the bound."""
         step, limit = math.sqrt(time - self.time), min(bound, 9.0) * math.sqrt(time)
-        count = min(_MOST, max(_FEWEST, math.ceil(2 * _NODES_PER_STEP * limit / step)))
-        points, weights = np.polynomial.legendre.leggauss(count)
-        nodes = limit * points
+        count = max(_FEWEST, math.ceil(2 * _PIECES_PER_STEP * limit / self.finest))
+        nodes, weights = over(np.linspace(-limit, limit, count + 1))
         apart = (nodes[:, None] - self.nodes[None, :]) / step
         density = np.exp(-(apart**2) / 2) @ self.chances / (step * math.sqrt(2 * math.pi))
-        return _Path(time, nodes, limit * weights * density)
+        return _Path(self.finest, time, nodes, weights * density)
 
 
 def _check(times: Sequence[float], spending: Spending) -> None:
     if spending not in _SPENDING:
         raise CampanileError(f'no way to spend alpha is called "{spending}"', did_you_mean(spending, _SPENDING))
-    rising = all(before < time for before, time in zip([0.0, *times], times, strict=False))
+    rising = all(time - before >= _NEAREST for before, time in zip([0.0, *times], times, strict=False))
     if not times or not rising or times[-1] > 1:
         shown = ", ".join(f"{time:g}" for time in times) or "none"
         raise CampanileError(
-            f"looks at {shown} of the information", "give shares that rise, above 0 and up to 1, such as 0.5, 1"
+            f"looks at {shown} of the information", "give shares that rise by 0.1 % or more, up to 1, such as 0.5, 1"
         )

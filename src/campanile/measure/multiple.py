@@ -5,11 +5,19 @@ Reads p-values. Returns them corrected, in the order given. Never mixes families
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from scipy import special
+
 from campanile.errors import CampanileError
+from campanile.measure.quadrature import over
 from campanile.measure.types import Comparison
+
+#: Where control's mean may lie, in standard errors.
+_CONTROL = over(np.linspace(-9, 9, 161))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -42,6 +50,43 @@ def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
         ceiling = min(ceiling, p_values[index] * (count / (count - rank)))
         corrected[index] = ceiling
     return tuple(corrected)
+
+
+def dunnett(p_values: Sequence[float], n_control: int, n_treatments: Sequence[int]) -> tuple[float, ...]:
+    """The two-sided p-values of several treatments against one control, corrected with what that control links.
+
+    As `holm` the chance of any false finding stays at alpha; less is lost on the smallest p-value, because all share
+    one control and err together. For large arms (the normal law). Dunnett (1955), JASA 50:1096.
+
+    >>> [round(p, 4) for p in dunnett([0.01, 0.04, 0.03], 1000, [1000, 1000, 1000])]
+    [0.0273, 0.1019, 0.0778]
+
+    Raises:
+        CampanileError: An arm is empty, or there are not as many sizes as p-values.
+    """
+    sizes = [n_control, *n_treatments]
+    if len(n_treatments) != len(_checked(p_values)) or min(sizes) < 1:
+        raise CampanileError(
+            f"{len(p_values)} p-values come with arms of {', '.join(map(str, sizes))}", "give one treatment for each"
+        )
+    return tuple(max(p, _any_beyond(p, [n / (n + n_control) for n in n_treatments])) for p in p_values)
+
+
+def _any_beyond(p_value: float, shares: Sequence[float]) -> float:
+    """The chance that any of several z, linked by one control, goes as far as a single one does with this p-value.
+
+    Given where control lies they are independent, each with that share of its variance left to control.
+    """
+    reach = -special.ndtri(p_value / 2)
+    nodes, weights = _CONTROL
+    none = np.zeros_like(nodes)
+    for share in shares:
+        own = math.sqrt(1 - share)
+        centre = math.sqrt(share) * nodes
+        beyond = special.ndtr((centre - reach) / own) + special.ndtr((-centre - reach) / own)
+        none += np.log1p(-np.minimum(beyond, 1 - 1e-16))
+    density = np.exp(-(nodes**2) / 2) / math.sqrt(2 * math.pi)
+    return min(1.0, float(weights @ (density * -np.expm1(none))))
 
 
 def adjust(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
