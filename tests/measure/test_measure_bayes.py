@@ -76,6 +76,12 @@ def test_loss_and_limits_are_those_of_scipys_integrals(control: Count, treatment
         assert below == pytest.approx(chance, abs=1e-7)
 
 
+def test_millions_of_customers_are_no_less_certain() -> None:
+    found = rate_readout(Count(50, 10**7), Count(10**6, 10**8))
+    assert found.chance == pytest.approx(1.0, abs=1e-12)
+    assert found.low < found.difference < found.high
+
+
 @settings(max_examples=40)
 @given(COUNTS, COUNTS)
 def test_changing_places_turns_everything_round(control: Count, treatment: Count) -> None:

@@ -88,7 +88,11 @@ def test_a_control_that_has_not_bought_yet_is_not_certain() -> None:
     assert found.low is not None and found.low < 0
     nobody = [ArmStatistics.from_counts(name, 200, {"r": 0}) for name in ("control", "sms")]
     plain = compare(*nobody, "r", kind="rate")
-    assert always_valid(plain, *nobody, planned=400) == plain
+    withheld = always_valid(plain, *nobody, planned=400)
+    assert (withheld.low, withheld.high, withheld.p_value, withheld.lift_low) == (None, None, None, None)
+    assert withheld.interval_method == "withheld: values do not vary"
+    single = [ArmStatistics.from_values(name, {"r": [3]}) for name in ("control", "sms")]
+    assert always_valid(compare(*single, "r", kind="money"), *single, planned=400).low is None
 
 
 def test_a_plan_without_customers_is_refused() -> None:

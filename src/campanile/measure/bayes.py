@@ -96,7 +96,8 @@ def _pieces(of: Beta, other: Beta, shift: float) -> tuple[_Array, _Array]:
     cuts = np.unique(np.concatenate([own, np.clip(_quantiles(other) + shift, own.min(), own.max())]))
     nodes, weights = over(cuts)
     logs = special.xlogy(of.yes - 1, nodes) + special.xlog1py(of.no - 1, -nodes) - special.betaln(of.yes, of.no)
-    return nodes, weights * np.exp(logs)
+    density = weights * np.exp(logs)
+    return nodes, density / density.sum()  # with millions of customers the logarithms are right to 8 digits only
 
 
 def _quantiles(law: Beta) -> _Array:

@@ -22,7 +22,8 @@ LEAST_BUYERS = 400
 #: Of the values that are not zero, the share below zero up to which the variance still grows with the mean (simulated).
 MOST_NEGATIVE = 0.2
 
-_WITHHELD = "withheld: values do not vary"
+#: The method where no value differs from another.
+WITHHELD = "withheld: values do not vary"
 
 
 class _PValue(Protocol):
@@ -156,8 +157,8 @@ def compare_adjusted(
         low=None,
         high=None,
         p_value=None,
-        interval_method=_WITHHELD,
-        p_method=_WITHHELD,
+        interval_method=WITHHELD,
+        p_method=WITHHELD,
         alpha=alpha,
         lift=second.mean / first.mean - 1 if first.mean > 0 else None,
         buyers_control=control.nonzero.get(metric),

@@ -17,6 +17,7 @@ from scipy import special
 
 from campanile.errors import CampanileError
 from campanile.measure.amounts import pooled_variance
+from campanile.measure.compare import WITHHELD
 from campanile.measure.counts import Moments, check_alpha, moments_of
 from campanile.measure.lift import Estimate, fieller
 from campanile.measure.types import ArmStatistics, Comparison
@@ -81,7 +82,7 @@ def always_valid_p(control: Moments, treatment: Moments, *, planned: int, alpha:
 def always_valid(
     comparison: Comparison, control: ArmStatistics, treatment: ArmStatistics, *, planned: int
 ) -> Comparison:
-    """The comparison with limits, p-value and lift that hold at every look, at the comparison's alpha.
+    """The comparison with limits, p-value and lift that hold at every look, at its alpha; withheld if nothing varies.
 
     >>> from campanile.measure.rates import compare_rates
     >>> arms = [ArmStatistics.from_counts(*arm) for arm in [("control", 2000, {"r": 44}), ("sms", 8000, {"r": 264})]]
@@ -90,23 +91,27 @@ def always_valid(
     (True, 0.17)
     """
     first, second = moments_of(control, comparison.metric), moments_of(treatment, comparison.metric)
-    if not _variance(first, second) > 0:
-        return comparison
     alpha = comparison.alpha
+    if first.n + second.n < 3 or not _variance(first, second) > 0:
+        return replace(_bare(comparison), interval_method=WITHHELD, p_method=WITHHELD)
     low, high = always_valid_interval(first, second, planned=planned, alpha=alpha)
     reach = always_valid_quantile(first.n + second.n, planned=planned, alpha=alpha)
     lift_low, lift_high = fieller(*_estimates(first, second), quantile=reach)
     return replace(
-        comparison,
+        _bare(comparison),
         low=low,
         high=high,
         p_value=always_valid_p(first, second, planned=planned, alpha=alpha),
-        p_adjusted=None,
         lift_low=lift_low,
         lift_high=lift_high,
         interval_method=NAME,
         p_method=NAME,
     )
+
+
+def _bare(comparison: Comparison) -> Comparison:
+    """The comparison without what one look at the end would say."""
+    return replace(comparison, low=None, high=None, p_value=None, p_adjusted=None, lift_low=None, lift_high=None)
 
 
 def _estimates(control: Moments, treatment: Moments) -> tuple[Estimate, Estimate]:
