@@ -5,6 +5,7 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 from campanile import clock
+from campanile.events import CONTROL
 from campanile.money import Currency
 from campanile.plan.types import Left, Load, Plan, Strength
 
@@ -18,6 +19,7 @@ def explain(plan: Plan, zone: ZoneInfo) -> str:
         _lost_to(plan),
         _arms(plan),
         _strength(plan.strength),
+        _outlook(plan),
         _load(plan.load, Currency(plan.currency)),
         _problems(plan.problems),
         f"Plan {plan.plan_id}, fingerprint {plan.fingerprint[:12]}, snapshot {plan.snapshot}",
@@ -56,6 +58,32 @@ def _strength(strength: Strength | None) -> str:
         expected = f"{strength.expected:.2%}"
         lines.append(
             f"  If the rate really becomes {expected}, the chance to see it is {strength.power_at_expected:.0%}."
+        )
+    return "\n".join(lines)
+
+
+def _outlook(plan: Plan) -> str:
+    """What it means in money, what another split would show, and what the control costs."""
+    outlook, strength, currency = plan.outlook, plan.strength, Currency(plan.currency)
+    if outlook is None or strength is None:
+        return ""
+    control, mine = plan.arms[CONTROL], plan.arms[CONTROL] + plan.arms[strength.arm]
+    lines = [
+        f"In money (an order is worth {currency.text(round(outlook.order_worth))}, by {outlook.orders:,} past orders)",
+        f"  Smallest detectable rise in revenue: {currency.text(round(outlook.smallest_revenue))} per customer, "
+        f"{outlook.smallest_revenue_relative:.0%}.",
+        f"  With {outlook.best_control_share:.0%} of the {mine:,} in control it would be "
+        f"{outlook.best_absolute * 100:.2f} points.",
+    ]
+    if outlook.holdout_cost is not None:
+        cost = currency.text(abs(round(outlook.holdout_cost)))
+        what = "costs" if outlook.holdout_cost >= 0 else "saves"
+        lines.append(
+            f"  Keeping {control:,} in control {what} {cost} of margin if you are right, discounts not counted."
+        )
+    if outlook.trial is not None:
+        lines.append(
+            f"  To find the better arm alone, {outlook.trial:,} customers in each do; then send the better to the rest."
         )
     return "\n".join(lines)
 

@@ -36,11 +36,12 @@ from campanile.messages.context import freeze
 from campanile.messages.render import CampaignMessages, open_messages
 from campanile.plan.freeze import fingerprint, frozen_spec
 from campanile.plan.needs import fields_read
+from campanile.plan.outlook import Money, outlook_of, worth_of_orders
 from campanile.plan.past import sync_others, sync_past
 from campanile.plan.snapshot import remove_drafts, snapshot_relation, write_snapshot
 from campanile.plan.sound import needs_sound_data
 from campanile.plan.strength import strength_of
-from campanile.plan.types import Left, Load, Plan, from_summary, summary
+from campanile.plan.types import Left, Load, Outlook, Plan, Strength, from_summary, summary
 from campanile.plan.weigh import weigh, weigh_policy
 from campanile.spec.campaign import CampaignSpec
 from campanile.spec.project import Project
@@ -241,11 +242,21 @@ class _Work:
             problems=weigh(arms, strength, check, policy=policy, too_late=self._too_late()),
             lost_to=audience.lost_to,
             shared_with=audience.shared_with,
+            outlook=self.outlook(path, arms, strength),
         )
         record = _record(draft, frozen, digest)
         self.ledger.register(record, self.messages(path, messages.variables))
         remove_drafts(self.folder, {path.name})
         return draft
+
+    def outlook(self, path: Path, arms: dict[str, int], strength: Strength | None) -> Outlook | None:
+        """What the plan means in money, from the past orders of its audience."""
+        experiment = self.project.experiment(self.spec.name)
+        if experiment is None or strength is None:
+            return None
+        contact = _each(self.project, self.spec) * self.project.currency.scale
+        money = Money(float(self.project.settings.economics.margin_rate), float(contact))
+        return outlook_of(experiment, strength, arms, worth_of_orders(self.database, path, self.as_of), money)
 
 
 def _recipients(database: CustomerDatabase, snapshot: Path, as_of: datetime, *, fields: Collection[str]) -> ir.Table:
@@ -266,12 +277,16 @@ def _told(messages: Iterator[PlannedMessage], total: int, progress: Progress) ->
 
 def _load(project: Project, spec: CampaignSpec, check: RenderCheck) -> Load:
     """What will be sent and what it costs in minor units."""
-    each = spec.costs.per_message
-    if each is None:
-        each = project.settings.economics.cost_per_message[spec.channel.use]
+    each = _each(project, spec)
     units = check.segments_total if spec.channel.use == "sms" else check.messages
     cost = project.currency.minor(each * units + spec.costs.fixed)
     return Load(check.messages, check.segments_total, check.bytes_max, cost, check.by_arm)
+
+
+def _each(project: Project, spec: CampaignSpec) -> Decimal:
+    """What a message costs, major units."""
+    own = spec.costs.per_message
+    return project.settings.economics.cost_per_message[spec.channel.use] if own is None else own
 
 
 def _record(plan: Plan, frozen: dict[str, object], digest: str) -> PlanRecord:

@@ -48,6 +48,33 @@ class Strength:
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """What a plan means in money. Amounts are minor units.
+
+    Attributes:
+        orders: Past orders of the audience that the worth of an order is taken from.
+        order_worth: Mean of an order.
+        smallest_revenue: Smallest detectable rise in revenue per customer, at the arm's share of alpha.
+        smallest_revenue_relative: The same as a share of the revenue expected without the campaign.
+        best_control_share: Share of control, of it and the arm, that would show the smallest difference of the primary.
+        best_absolute: The smallest difference that it would show.
+        holdout_cost: Margin forgone because control gets nothing, if the expectation is right, before discounts; below
+            zero what not contacting them saves. None without an expectation.
+        trial: Customers to try in each of two arms before the better one goes to the rest (Test & Roll); None unless
+            there are two arms and an expectation, which stands for how far apart arms may be.
+    """
+
+    orders: int
+    order_worth: float
+    smallest_revenue: float
+    smallest_revenue_relative: float
+    best_control_share: float
+    best_absolute: float
+    holdout_cost: float | None
+    trial: int | None
+
+
+@dataclass(frozen=True)
 class Load:
     """What will be sent and what it costs.
 
@@ -77,6 +104,7 @@ class Plan:
         lost_to: Customers lost to other campaigns of the same day, by campaign.
         shared_with: Customers whom other campaigns have on the same day and would lose if planned again, by campaign.
         begun: Whether a message was already handed over.
+        outlook: What it means in money; None in plans of earlier versions.
     """
 
     plan_id: str
@@ -95,6 +123,7 @@ class Plan:
     lost_to: Mapping[str, int] = field(default_factory=dict)
     shared_with: Mapping[str, int] = field(default_factory=dict)
     begun: bool = False
+    outlook: Outlook | None = None
 
     @property
     def excluded(self) -> dict[str, int]:
@@ -108,6 +137,7 @@ def summary(plan: Plan) -> dict[str, Any]:
         "audience": plan.audience,
         "waterfall": [asdict(step) for step in plan.waterfall],
         "strength": asdict(plan.strength) if plan.strength else None,
+        "outlook": asdict(plan.outlook) if plan.outlook else None,
         "load": asdict(plan.load),
         "currency": plan.currency,
         "problems": list(plan.problems),
@@ -139,6 +169,7 @@ def from_summary(record: PlanRecord, *, begun: bool) -> Plan:
         lost_to=kept.get("lost_to", {}),
         shared_with=kept.get("shared_with", {}),
         begun=begun,
+        outlook=Outlook(**kept["outlook"]) if kept.get("outlook") else None,
     )
 
 
@@ -149,7 +180,7 @@ def _load(kept: Mapping[str, Any]) -> Load:
 
 def to_json(plan: Plan) -> dict[str, Any]:
     """The plan in the shape that other programs rely on (contract 1)."""
-    strength = plan.strength
+    strength, currency = plan.strength, Currency(plan.currency)
     return {
         "contract": 1,
         "campaign": plan.campaign,
@@ -163,9 +194,17 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "smallest_detectable": strength
         and {"metric": strength.metric, "absolute": strength.absolute, "relative": strength.relative},
         "power_at_expected": strength and strength.power_at_expected,
+        "outlook": plan.outlook and _outlook(plan.outlook, currency),
         "messages": plan.load.messages,
-        "cost": {"total": float(Currency(plan.currency).major(plan.load.cost)), "currency": plan.currency},
+        "cost": {"total": float(currency.major(plan.load.cost)), "currency": plan.currency},
         "problems": list(plan.problems),
         "priority": {"lost_to": dict(plan.lost_to), "shared_with": dict(plan.shared_with)},
         "begun": plan.begun,
     }
+
+
+def _outlook(outlook: Outlook, currency: Currency) -> dict[str, Any]:
+    """The outlook with amounts in major units."""
+    amounts = ("order_worth", "smallest_revenue", "holdout_cost")
+    found = asdict(outlook)
+    return found | {name: None if found[name] is None else found[name] / currency.scale for name in amounts}
