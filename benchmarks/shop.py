@@ -60,7 +60,7 @@ SELECT customer_id,
     CASE WHEN u(i, 'mail') < 0.008 THEN 'unknown'
         ELSE 'c' || lpad(CASE WHEN u(i, 'mail') < 0.014 AND i > 0 THEN i - 1 ELSE i END::VARCHAR, 7, '0')
             || '@' || ['mail', 'post', 'inbox'][1 + i % 3] || '.example' END AS email,
-    '+86100' || lpad(i::VARCHAR, 8, '0') AS phone,
+    '+86145' || lpad(i::VARCHAR, 8, '0') AS phone,
     pick(['female', 'female', 'male'], i, 'gender') AS gender,
     (TIMESTAMP '{as_of}' - to_days((6600 + u(i, 'born') * 19000)::INTEGER))::DATE AS birth_date,
     pick(['上海', '北京', '广州', '杭州', '成都', '西安', '绵阳', '天水'], i, 'city') AS city,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from campanile import clock
+from campanile.audience.select import select
 from campanile.customers.database import PROFILE, CustomerDatabase
 from campanile.customers.importing import import_tables
 from campanile.customers.profile import ensure_profile, refresh_profile
+from campanile.spec.targets import read_target_file
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 MAPPING = """\
@@ -75,6 +78,29 @@ def test_rhythm(profile):
     assert (a["margin_12m"], a["substage"], b["substage"], profile["d"]["substage"], profile["e"]["substage"]) == (
         2_000, None, "new", "new_lead", "inactive_lead",
     )  # fmt: skip
+
+
+def test_rhythm_can_be_selected_by(shop, opened):
+    """Without a metric of that name; where there is one, it says what the rhythm is."""
+    write(shop)
+    project, database = opened(MAPPING)
+    ensure_profile(project, database, AS_OF)
+    file = shop.root / "target.yaml"
+    selected = {}
+    for metrics in ("", "metrics: {usual_gap: {of: bought, where: {category: cups}, take: gap}}\n"):
+        for condition in ("usual_gap: 30..40", "recency_days: under 0.55 x usual_gap"):
+            file.write_text(f"{metrics}target: {{who: [{{{condition}}}]}}\n", encoding="utf-8")
+            target, named = read_target_file(str(file), project)
+            asked = replace(project, metrics=named.metrics)
+            ids = select(target, database, AS_OF, project=asked).ids.to_pyarrow()["customer_id"].to_pylist()
+            selected[bool(metrics), condition.partition(":")[0]] = ids
+    # a: 35 days between buying days, 40 between those of cups; the last order is 20 days old: under 22, not under 19.25.
+    assert selected == {
+        (False, "usual_gap"): ["a"],
+        (False, "recency_days"): [],
+        (True, "usual_gap"): ["a"],
+        (True, "recency_days"): ["a"],
+    }
 
 
 def test_affinities(profile):

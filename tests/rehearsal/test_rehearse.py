@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from datetime import datetime
@@ -117,3 +118,16 @@ def test_readouts_recover_the_truth(sent: tuple[Project, Plan], tmp_path: Path, 
 def test_a_tiny_shop_has_files_without_events(tmp_path: Path, customers: int) -> None:
     shop = write_shop(tmp_path, as_of=AFTER, customers=customers, seed=1)
     assert len(list(shop.folder.glob("*.csv"))) == 9
+
+
+def test_the_made_up_telephone_numbers_are_in_a_numbering_plan_and_each_persons_own(tmp_path: Path) -> None:
+    """An audit of the demo shows faults that shops have, not one that every number has."""
+    import phonenumbers
+
+    for name in ("one", "two"):
+        write_shop(tmp_path / name, as_of=AFTER, customers=300, seed=1)
+    written = (tmp_path / "one" / "customers.csv").read_text(encoding="utf-8")
+    numbers = re.findall(r"\+86\d{11}\b", written)
+    assert len(set(numbers)) == 300
+    assert all(phonenumbers.is_valid_number(phonenumbers.parse(number)) for number in numbers)
+    assert written == (tmp_path / "two" / "customers.csv").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ COMPUTED = frozenset({
     "recency_days", "rfm.r", "rfm.f", "rfm.m", "rfm.sum", "rfm.code", "rfm.segment", "rfm8", "rfm_segment_before",
     "rfm_segment_90d_ago", "stage", "stage_before", "stage_90d_ago", "stage_days", "substage", "aipl",
     "next_order_due", "preferred_hour", "margin_12m", "cost_to_serve_12m", "bucket", "profile_filled",
-    "visit_recency_days", "p_alive", "expected_orders_12m", "clv_12m",
+    "visit_recency_days", "usual_gap", "p_alive", "expected_orders_12m", "clv_12m",
 })  # fmt: skip
 #: Fields that a profile has when this is imported: a column of the customers, or of a table of events.
 COMPUTED_FROM = {
