@@ -8,7 +8,7 @@ from pathlib import Path
 
 from campanile.errors import ProblemsError, did_you_mean
 from campanile.spec.conditions import All, Condition, Target
-from campanile.spec.fields import shown
+from campanile.spec.fields import Unreadable, sentence, shown
 from campanile.spec.grammar import Names, parse_conditions, parse_target
 from campanile.spec.loader import FileReport, load_document
 from campanile.spec.named import KEYS, Named, read_named
@@ -52,19 +52,43 @@ def read_conditions_file(file: str, project: Project) -> tuple[dict[str, Conditi
     names, conditions, errors = _of(project).names, {}, {}
     vocabulary = _words_of(project)
     for index, item in enumerate(data):
-        if not isinstance(item, dict) or item.keys() != {"name", "condition"} or not isinstance(item["name"], str):
-            report((index,), "an item has a name and a condition", "write - {name: NAME, condition: {…}}")
-        elif item["name"] in conditions or item["name"] in errors:
-            report((index, "name"), f'the name "{item["name"]}" comes twice', "give each a name of its own")
+        name = _name_of(item, index, report)
+        if name is None:
+            continue
+        if name in conditions or name in errors:
+            report((index, "name"), f'the name "{name}" comes twice', "give each a name of its own")
+            continue
+        found = _condition(item["condition"], names, vocabulary)
+        if isinstance(found, str):
+            errors[name] = found
         else:
-            found = _condition(item["condition"], names, vocabulary)
-            if isinstance(found, str):
-                errors[item["name"]] = found
-            else:
-                conditions[item["name"]] = found
+            conditions[name] = found
     if report.problems:
         raise ProblemsError(report.problems)
     return conditions, errors
+
+
+_ITEM = "write - {name: NAME, condition: {…}}"
+
+
+def _name_of(item: object, index: int, report: FileReport) -> str | None:
+    """The name of an item with a name and a condition, and nothing else; None when a problem was reported."""
+    if not isinstance(item, dict):
+        report((index,), f"an item has a name and a condition, got {shown(item)}", _ITEM)
+        return None
+    unknown, missing = item.keys() - {"name", "condition"}, {"name", "condition"} - item.keys()
+    for key in sorted(unknown):
+        report((index, key), f'unknown key "{key}"', did_you_mean(key, missing) or _ITEM)
+    for key in sorted(missing):
+        report((index,), f"the item has no {key}", _ITEM)
+    if "name" in missing:
+        return None
+    try:
+        name = sentence(item["name"])
+    except Unreadable as error:
+        report((index, "name"), f"the name {error.what}", error.cure or _ITEM)
+        return None
+    return None if unknown | missing else name
 
 
 def _condition(data: object, names: Names, vocabulary: Vocabulary) -> Condition | str:
