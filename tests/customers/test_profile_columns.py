@@ -94,7 +94,7 @@ def test_rhythm_can_be_selected_by(shop, opened):
             asked = replace(project, metrics=named.metrics)
             ids = select(target, database, AS_OF, project=asked).ids.to_pyarrow()["customer_id"].to_pylist()
             selected[bool(metrics), condition.partition(":")[0]] = ids
-    # a: 35 days between buying days, 40 between those of cups; the last order is 20 days old: under 22, not under 19.25.
+    # a: 35 days between buying days, 40 between those of cups; the last order is 20 days old, 22 and 19.25 are asked.
     assert selected == {
         (False, "usual_gap"): ["a"],
         (False, "recency_days"): [],

@@ -41,7 +41,7 @@ VALUE = "__value"
 _LONGEST = 10_000
 
 #: In the engine's dialect, which knows no look-around. What is written as a date is no telephone number.
-_ADDRESS = r"[^\s,;<>()]*[@＠][^\s,;<>()]*"
+_LETTER, _DIGIT = r"[\p{L}\p{M}]", r"\p{N}"
 _NUMBER = r"\+?\(?\d([ \x{a0}().\-/]{0,2}\d){6,}"
 _DATE = r"^(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?$"
 
@@ -97,7 +97,7 @@ def _with_verdict(job: TableImport, source: Source, rows: ir.Table, setting: Set
             LINE: rows[LINE],
             SKIPPED: _skipped(source.mapping.rows, cells),
             REASON: ibis.cases(*((fault.holds, fault.reason) for fault in faults)),
-            VALUE: _without_contact_data(ibis.cases(*((fault.holds, fault.value) for fault in faults))),
+            VALUE: form_of(ibis.cases(*((fault.holds, fault.value) for fault in faults)), job.table),
         },
     )
 
@@ -138,10 +138,17 @@ def _shown(column: str, texts: tuple[ir.StringValue, ...]) -> ir.StringValue:
     return functools.reduce(lambda left, right: left + " × " + right, texts)
 
 
-def _without_contact_data(value: ir.StringValue) -> ir.StringValue:
-    """The value, with addresses and long numbers taken out: where columns are shifted, any cell may hold them."""
-    bare = value.re_replace(_ADDRESS, "[address]")
-    return ibis.ifelse(bare.re_search(_DATE), bare, bare.re_replace(_NUMBER, "[number]"))
+def form_of(value: ir.StringValue, table: str) -> ir.StringValue:
+    """How the value is written: an x for each letter, and a 9 for each digit where these may be somebody's.
+
+    A name, an address or a date of birth stays in the shop's file, because where columns are shifted any cell may hold
+    it. Digits say something of people in the table of customers, and in long numbers that are no dates.
+    """
+    bare = value.re_replace(_LETTER, "x")
+    masked = bare.re_replace(_DIGIT, "9")
+    if table == "customers":
+        return masked
+    return ibis.ifelse(value.re_search(_NUMBER) & ~value.re_search(_DATE), masked, bare)
 
 
 def _all(conditions: Iterable[ir.BooleanValue]) -> ir.BooleanValue:

@@ -17,7 +17,7 @@ import ibis
 import ibis.expr.types as ir
 
 from campanile.customers.cells import CURRENCY, Setting
-from campanile.customers.judging import REASON, VALUE
+from campanile.customers.judging import REASON, VALUE, form_of
 from campanile.customers.tables import columns_of
 from campanile.customers.zones import shop_day
 from campanile.errors import CampanileError, Problem, ProblemsError, did_you_mean
@@ -33,6 +33,7 @@ NO_CURRENCY = "no currency"
 NO_RATE = "no rate for its currency on that day"
 _SCHEMA = ibis.schema({"code": "string", "day": "date", "factor": "decimal(18, 12)"})
 _LIMIT = 10**6
+_CODE = "^[A-Z]{3}$"
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def converted(table: str, rows: ir.Table, rates: Rates, setting: Setting) -> ir.
     kept = {ORIGINAL + column: joined[column] for column in amounts}
     lacks = joined[REASON].isnull() & factor.isnull()
     reason = ibis.ifelse(joined[CURRENCY].isnull(), NO_CURRENCY, NO_RATE)
-    value = joined[CURRENCY] + " " + joined["__day"].cast("string")
+    code = joined[CURRENCY]
+    value = ibis.ifelse(code.re_search(_CODE), code, form_of(code, table)) + " " + joined["__day"].cast("string")
     verdict = {
         REASON: ibis.ifelse(lacks, reason, joined[REASON]),
         VALUE: ibis.ifelse(lacks, value, joined[VALUE]),

@@ -1,6 +1,7 @@
 """Rows and lines that an import refuses: kept with file, place and reason, never dropped silently.
 
-They end as CSV in the rejects folder beside the customer database. Values of contact columns are left out.
+They end as CSV in the rejects folder beside the customer database. Of the value only its form is listed: it
+may be anybody's name or date of birth, and those stay in the shop's file.
 """
 
 from __future__ import annotations
