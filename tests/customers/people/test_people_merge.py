@@ -13,11 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from campanile.customers.audit.run import audit
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.people.merging import merge_people, person_of, split_people
 from campanile.customers.profile import refresh_profile
 from campanile.errors import CampanileError
 from campanile.spec.people import PeopleSettings
+from campanile.spec.project import load_project
 from customers.people.people_shop import NOW, Row, groups, order, pairs_of, planted, restock, stocked
 
 RULES = PeopleSettings()
@@ -73,6 +75,15 @@ def project_profile(database: CustomerDatabase, root: Path) -> None:
     from campanile.spec.project import load_project
 
     refresh_profile(load_project(root), database, NOW)
+
+
+def test_an_audit_counts_persons(tmp_path: Path) -> None:
+    with stocked(tmp_path, ANNA, order=ORDERS) as database:
+        merge_people(database, RULES, NOW)
+        found = audit(load_project(tmp_path), database, LATER, needs={})
+    assert found.customers == 2
+    counted = {(each.check, each.table): each.count for each in found.findings}
+    assert counted["orders_without_customer", "order"] == counted["duplicate_email", "customers"] == 0
 
 
 def test_without_merges_the_same_sql_is_asked(tmp_path: Path) -> None:

@@ -44,7 +44,9 @@ def by_person(rows: ir.Table, people: ir.Table) -> ir.Table:
     map_ = people.select(_record="customer_id", _person="person_id")
     joined = rows.left_join(map_, rows["customer_id"] == map_["_record"])
     shown = {"customer_id": ibis.coalesce(joined["_person"], joined["customer_id"])}
-    return joined.select(**{column: shown.get(column, joined[column]) for column in rows.columns})
+    found = joined.select(**{column: shown.get(column, joined[column]) for column in rows.columns})
+    # A relation of its own: Ibis adds another join to this one, and then a computed customer_id cannot be joined by.
+    return found.select(*found.columns)
 
 
 def persons(records: ir.Table, people: ir.Table) -> ir.Table:
