@@ -80,17 +80,23 @@ def main(args: list[str] | None = None) -> Any:
         error.show()
         _fail(error.format_message(), 2, as_json=as_json)
     except click.Abort:
-        click.echo("stopped", err=True)
-        _fail("stopped", 1, as_json=as_json)
+        _stopped(as_json=as_json)
     except CampanileError as error:
         click.echo(str(error), err=True)
         _fail(str(error), error.exit_code, as_json=as_json, problems=getattr(error, "problems", ()))
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C in the middle of a query: the engine's own error
+            _stopped(as_json=as_json)
         sentence = _of_the_machine(error)
         if sentence is None:
             raise
         click.echo(sentence, err=True)
         _fail(sentence, 1, as_json=as_json)
+
+
+def _stopped(*, as_json: bool) -> NoReturn:
+    click.echo("stopped", err=True)
+    _fail("stopped", 1, as_json=as_json)
 
 
 def _fail(sentence: str, code: int, *, as_json: bool, problems: Sequence[Problem] = ()) -> NoReturn:
