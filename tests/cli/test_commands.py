@@ -368,6 +368,10 @@ def test_what_nobody_foresaw_is_one_sentence_without_contact_data(
         (OSError(28, "No space left on device"), "No space left on device; free some disk space"),
         (OverflowError("date value out of range"), "too large to reckon with"),
         (duckdb.ConversionException("could not convert ana@mail.example"), "fails (ConversionException); restore it"),
+        (
+            duckdb.TransactionException('Failed to commit: Cannot open file "ana@mail.example": Permission denied'),
+            "the customer database may not be written; check who owns its folder",
+        ),
         (json.JSONDecodeError("x", "ana@mail.example", 0), "a stored document cannot be read"),
     ):
         monkeypatch.setattr("campanile.cli.main.cli.main", Raise(error))

@@ -123,5 +123,7 @@ def _of_the_machine(error: Exception) -> str | None:
         return "a stored document cannot be read: the ledger or a file is damaged; put a sound backup in its place"
     # The engine's own text quotes values, and values may be contact data. It is not imported to be asked about.
     if type(error).__module__.partition(".")[0] in ("duckdb", "_duckdb"):
+        if "Permission denied" in str(error):
+            return "the customer database may not be written; check who owns its folder, and their rights"
         return f"the customer database or a file it reads fails ({kind}); restore it, or import again"
     return None

@@ -26,6 +26,11 @@ _TROUBLES: Sequence[tuple[str, str, str]] = (
     ),
     (r"No space left|[Dd]isk full|max_temp_directory_size", "the disk of {file} is full", "free some space"),
     (r"Out of Memory", "the engine ran out of memory at {file}", "free some memory, or space beside it to spill"),
+    (
+        r"Permission denied|Read-only file system",
+        "{file} may not be written or read",
+        "check who owns it and its folder, and their rights",
+    ),
     (r"IO Error", "{file} cannot be read or written", "check the disk, the folder and its permissions"),
     (
         r"(Conversion|Out of Range|Invalid Input|FATAL|INTERNAL) Error",
