@@ -323,6 +323,7 @@ def test_combinations() -> None:
             'did you mean "usual_gap"?',
         ),
         ({"age": "over 3 x gender"}, (0, "age"), '"gender" is str, not a number', "that holds numbers"),
+        ({"did": "order", "share": "over 50%"}, (0, "share"), 'cannot read "over 50%"', 'did you mean "over 0.5"?'),
         ({"age": "three x usual_gap"}, (0, "age"), 'cannot read "three x usual_gap" for a number', "over K x METRIC"),
         (
             {"did": "order", "where": {"amount": "over 3 x usual_amount"}},

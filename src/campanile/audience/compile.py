@@ -29,6 +29,8 @@ from campanile.spec.conditions import (
 from campanile.spec.shop_tables import HOLD_OUT, HOLDOUT
 from campanile.spec.vocabulary import FieldType, field_type
 
+#: Ibis and its writer of SQL go down one call deeper for each value in a row.
+_IN_A_ROW = 40
 #: Reads from the joined relation whether something holds; never unknown.
 Verdict = Callable[[ir.Table], ir.BooleanValue]
 
@@ -94,16 +96,23 @@ def _none_of(condition: NoneOf, aggregates: Aggregates) -> Verdict:
 
 def _at_least_of(condition: AtLeastOf, aggregates: Aggregates) -> Verdict:
     verdicts = [compile_condition(each, aggregates) for each in condition.conditions]
-    return lambda joined: reduce(add, [verdict(joined).cast("int8") for verdict in verdicts]) >= condition.number
+    return lambda joined: _folded(add, [verdict(joined).cast("int16") for verdict in verdicts]) >= condition.number
 
 
 def every(verdicts: Sequence[Verdict]) -> Verdict:
     """Whether all of them hold."""
-    return lambda joined: reduce(and_, [verdict(joined) for verdict in verdicts])
+    return lambda joined: _folded(and_, [verdict(joined) for verdict in verdicts])
 
 
 def _some(verdicts: Sequence[Verdict]) -> Verdict:
-    return lambda joined: reduce(or_, [verdict(joined) for verdict in verdicts])
+    return lambda joined: _folded(or_, [verdict(joined) for verdict in verdicts])
+
+
+def _folded(operation: Callable[[Any, Any], Any], values: Sequence[ir.Value]) -> Any:
+    """What the operation makes of all of them; nested so little that a thousand conditions are no deeper than some."""
+    while len(values) > _IN_A_ROW:
+        values = [reduce(operation, values[at : at + _IN_A_ROW]) for at in range(0, len(values), _IN_A_ROW)]
+    return reduce(operation, values)
 
 
 _COMPILERS: Mapping[type, Callable[[Any, Aggregates], Verdict]] = {

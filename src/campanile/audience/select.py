@@ -165,10 +165,9 @@ def _judged(
 
 def _first_lost(judged: ir.Table, rules: Sequence[Rule]) -> ir.Value:
     """The line of the first rule that does not keep a customer; NULL when all do."""
-    line: ir.Value = ibis.null("string")
-    for rule in reversed(rules):
-        line = ibis.ifelse(judged[rule.verdict], line, rule.line)
-    return line
+    if not rules:
+        return ibis.null("string")
+    return ibis.cases(*((~judged[rule.verdict], rule.line) for rule in rules))
 
 
 @dataclass(frozen=True)

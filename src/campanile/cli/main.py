@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -106,6 +106,15 @@ def _fail(sentence: str, code: int, *, as_json: bool, problems: Sequence[Problem
     sys.exit(code)
 
 
+_SENTENCES: Mapping[type[Exception], str] = {
+    OverflowError: "a date or a number is too large to reckon with; look at the dates and amounts you gave",
+    RecursionError: "the conditions are too many, or too deep in one another; use lists, or several segments",
+    UnicodeEncodeError: "a text you gave is not UTF-8; write it in the encoding UTF-8",
+    json.JSONDecodeError: "a stored document cannot be read: the ledger or a file is damaged; put a sound backup in "
+    "its place",
+}
+
+
 def _of_the_machine(error: Exception) -> str | None:
     """One sentence without contact data for troubles of disk, clock and engine that nobody foresaw; else None."""
     from campanile.errors import cure_of
@@ -115,12 +124,9 @@ def _of_the_machine(error: Exception) -> str | None:
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return redact(f"{place}{error.strerror or kind}; {cure_of(error)}")
-    if isinstance(error, OverflowError):
-        return "a date or a number is too large to reckon with; look at the dates and amounts you gave"
-    if isinstance(error, UnicodeEncodeError):
-        return "a text you gave is not UTF-8; write it in the encoding UTF-8"
-    if isinstance(error, json.JSONDecodeError):
-        return "a stored document cannot be read: the ledger or a file is damaged; put a sound backup in its place"
+    for known, sentence in _SENTENCES.items():
+        if isinstance(error, known):
+            return sentence
     # The engine's own text quotes values, and values may be contact data. It is not imported to be asked about.
     if type(error).__module__.partition(".")[0] in ("duckdb", "_duckdb"):
         if "Permission denied" in str(error):

@@ -124,7 +124,20 @@ def _first_match(text: str, forms: Sequence[Form[Comparison]], noun: str) -> Com
     for form in forms:
         if match := re.fullmatch(form.pattern, text, re.DOTALL):
             return form.says(match)
-    raise Unreadable(f'cannot read "{text}" for {noun}', f"write {_shapes(forms)}")
+    raise Unreadable(f'cannot read "{text}" for {noun}', _without_percent(text) or f"write {_shapes(forms)}")
+
+
+def _without_percent(text: str) -> str:
+    """The cure for a figure in percent: a share is a number from 0 to 1.
+
+    >>> _without_percent("over 50%"), _without_percent("over fifty")
+    ('did you mean "over 0.5"? A share is a number from 0 to 1', '')
+    """
+    match = re.fullmatch(r"([a-z ]*)(\d{1,3}(?:\.\d{1,4})?) ?%", text)
+    if not match or Decimal(match[2]) > 100:
+        return ""
+    share = f"{(Decimal(match[2]) / 100).normalize():f}"
+    return f'did you mean "{match[1]}{share}"? A share is a number from 0 to 1'
 
 
 def _shapes(forms: Sequence[Form[Comparison]] | Sequence[Form[Window]]) -> str:
