@@ -115,7 +115,8 @@ def test_equal_rows_of_a_database_are_several(shop, erp):
         ("oracle9://me:secret@host/x", "no driver for the database of ERP_DATABASE"),
         ("mysql://me:secret@host/x", "the driver MySQLdb is not installed"),
         ("sqlite:////nowhere/secret.db", "the SQLite file that ERP_DATABASE names is not there"),
-        ("postgresql://me:secret@127.0.0.1:1/x", "the database of ERP_DATABASE does not answer as it should"),
+        ("postgresql://me:secret@127.0.0.1:1/x", "the database of ERP_DATABASE cannot be reached; check host and port"),
+        ("postgresql://me:secret@no.host.invalid/x", "the database of ERP_DATABASE is on a host that nobody knows"),
     ],
 )
 def test_a_connection_that_fails_is_a_sentence_without_the_url(shop, erp, monkeypatch, url, says):

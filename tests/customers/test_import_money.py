@@ -106,7 +106,7 @@ def test_rates_that_cannot_be_read_are_all_named(trader):
     with pytest.raises(CampanileError, match='rates.csv has no column "day"; did you mean "Day"'):
         trader.load(ORDERS)
     (trader.root / "rates.csv").unlink()
-    with pytest.raises(CampanileError, match="no file rates.csv with rates"):
+    with pytest.raises(CampanileError, match=r"campanile.yaml:\d+: no file rates.csv; a path"):
         trader.load(ORDERS)
 
 

@@ -6,6 +6,7 @@ The URL comes from an environment variable and is never shown: it holds a passwo
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -171,13 +172,36 @@ def _connected(url_env: str) -> Iterator[sqlalchemy.Connection]:
             only_reading = engine.dialect.name == "postgresql"
             yield connection.execution_options(postgresql_readonly=True) if only_reading else connection
     except exc.SQLAlchemyError as error:
-        cause = type(getattr(error, "orig", None) or error).__name__
-        raise CampanileError(f"the database of {url_env} does not answer as it should ({cause})", _CURE) from None
+        raise CampanileError(*_trouble(url_env, getattr(error, "orig", None) or error)) from None
     finally:
         engine.dispose()
 
 
 _CURE = "check the address, the name and its rights, and that the database runs"
+#: Words in what drivers say, what that means of a database, the cure.
+_TROUBLES: Sequence[tuple[str, str, str]] = (
+    (
+        r"authentication failed|no password supplied|role .* does not exist",
+        "refuses the name or the password",
+        "check both in the URL",
+    ),
+    (r"database .* does not exist", "is not on that server", "check the name after the last / of the URL"),
+    (r"resolve host|host name|not known", "is on a host that nobody knows", "check the host in the URL"),
+    (r"refused|time(d )?out|unreachable|No route", "cannot be reached", "check host and port, and that it runs"),
+    (r"permission denied|not authorized", "does not let this name read there", "give it the right to SELECT"),
+)
+
+
+def _trouble(url_env: str, error: BaseException) -> tuple[str, str]:
+    """What is wrong with a database, and the cure; nothing of the driver's own words, which quote names and values.
+
+    >>> _trouble("ERP", OSError("connection to 10.0.0.1 failed: Connection refused"))
+    ('the database of ERP cannot be reached', 'check host and port, and that it runs')
+    """
+    for words, what, cure in _TROUBLES:
+        if re.search(words, str(error)):
+            return f"the database of {url_env} {what}", cure
+    return f"the database of {url_env} does not answer as it should ({type(error).__name__})", _CURE
 
 
 def _engine(url_env: str) -> sqlalchemy.Engine:
@@ -197,4 +221,4 @@ def _engine(url_env: str) -> sqlalchemy.Engine:
         cure = "write it as in postgresql://name:password@host/database"
         raise CampanileError(f"{url_env} holds no URL of a database", cure) from None
     except ImportError as error:
-        raise CampanileError(f"the driver {error.name} is not installed", f"pip install {error.name}") from None
+        raise CampanileError(f"the driver {error.name} is not installed", "install the package that has it") from None

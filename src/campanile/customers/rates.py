@@ -23,6 +23,7 @@ from campanile.customers.zones import shop_day
 from campanile.errors import CampanileError, Problem, ProblemsError, did_you_mean
 from campanile.money import Currency
 from campanile.spec.fields import CURRENCIES
+from campanile.spec.loader import FileReport, load_document
 from campanile.spec.project import Project
 from campanile.spec.settings import RatesSettings
 from campanile.spec.vocabulary import FieldType
@@ -52,8 +53,8 @@ def load_rates(project: Project) -> Rates:
     """The rates that campanile.yaml names; none when it names none.
 
     Raises:
-        ProblemsError: Every line that is no rate.
-        CampanileError: There is no such file, or it lacks a column.
+        ProblemsError: Every line that is no rate; or there is no such file.
+        CampanileError: The file lacks a column.
     """
     settings = project.settings.rates
     if settings is None:
@@ -62,7 +63,12 @@ def load_rates(project: Project) -> Rates:
         (base / settings.file for base in (project.home, project.root) if (base / settings.file).is_file()), None
     )
     if path is None:
-        raise CampanileError(f"no file {settings.file} with rates", "check rates: in campanile.yaml")
+        report = FileReport("campanile.yaml")
+        load_document(project.root / report.file, project.root, report)
+        report(
+            ("rates", "file"), f"no file {settings.file}", "a path is relative to home, or to the folder of this file"
+        )
+        raise ProblemsError(report.problems)
     problems: list[Problem] = []
     known = dict(_lines(path, settings, project.currency, problems))
     if problems:
