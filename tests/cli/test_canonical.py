@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -318,3 +319,72 @@ def test_past_profiles_lie_apart_by_a_day_to_a_hundred_years(tmp_path: Path, eve
     answer("init", str(tmp_path))
     done = campanile("profile", "--backfill", "2026-01-01", "--every", every, "--project", str(tmp_path), "--json")
     assert (done.returncode, said in json.loads(done.stdout)["error"]) == (2, True)
+
+
+_CAMPAIGN = """\
+objective: growth
+offer: {kind: content}
+timing: {start: 2026-03-05, at: "10:30", quiet: "21:00-09:00"}
+channel: {use: email, message: hello}
+"""
+_EXPERIMENT = """\
+hypothesis: The mail lifts the 30-day purchase rate.
+split: {control: 20%, treatment: 80%}
+primary: {metric: response_rate, window: 30d, baseline: 4%, expect: 6%}
+decide: {roll_out: profit per customer above 0 at 95%, stop: upper limit below 0.3 points}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.exists(), reason="the reference ../shared/reference is not here")
+def test_every_scenario_is_a_campaign_that_can_be_checked_and_planned(shop: Any, tmp_path: Path) -> None:
+    """Committed, in a shop whose customers can be written to; what is lost is what `campanile audience` says."""
+    root = tmp_path / "shop"
+    shutil.copytree(shop[0], root)
+    reachable_too(shop[0].parent / "tables" / "customers.parquet", tmp_path / "tables", root)
+    settings = root / "campanile.yaml"
+    sender = "{via: outbox, sender: Shop <news@mail.example>, unsubscribe_mailto: stop@mail.example}"
+    text = settings.read_text(encoding="utf-8").replace("email: {via: outbox}", f"email: {sender}")
+    settings.write_text(text.replace("shop:\n", "shop:\n  base_url: https://t.example\n"), encoding="utf-8")
+    for part in ("subject", "html", "txt"):
+        (root / "templates" / f"hello.{part}.j2").write_text("Hello {{ unsubscribe_link }}", encoding="utf-8")
+    names = []
+    for number, target in enumerate(scenarios(), 1):
+        names.append(f"scenario-{number}")
+        committed = _CAMPAIGN + yaml.safe_dump({"target": target}, allow_unicode=True)
+        (root / "campaigns" / f"{names[-1]}.yaml").write_text(committed, encoding="utf-8")
+        (root / "experiments" / f"{names[-1]}.yaml").write_text(_EXPERIMENT, encoding="utf-8")
+    at = ["--project", str(root), "--as-of", "2026-03-01T09:00", "--json"]
+    assert len(names) == 8
+    checked = CliRunner().invoke(cli, ["check", "--project", str(root), "--json"])
+    assert json.loads(checked.output)["problems"] == []
+    reached = 0
+    for name in names:
+        found = CliRunner().invoke(cli, ["audience", str(root / "campaigns" / f"{name}.yaml"), *at])
+        waterfall = json.loads(found.stdout)
+        planned = CliRunner().invoke(cli, ["plan", name, *at])
+        if not waterfall["size"]:
+            assert "nobody" in str(planned.exception), planned.exception
+            continue
+        assert planned.exit_code == 0, (name, planned.exception)
+        told = json.loads(planned.stdout)
+        reached += 1
+        assert told["audience"] == waterfall["size"] == sum(told["arms"].values())
+        lost = {step["line"]: step["lost"] for step in waterfall["waterfall"] if step["lost"]}
+        assert sum(lost.values()) == sum(told["excluded"].values())
+    assert reached >= 5, "or the shop has nobody to plan for"
+
+
+def reachable_too(customers: Path, folder: Path, root: Path) -> None:
+    """Imports the customers once more, each with an address of their own and consent."""
+    folder.mkdir()
+    table = pq.read_table(customers)
+    new = {
+        "email": [f"c{number}@mail.example" for number in range(len(table))],
+        **dict.fromkeys(("email_ok", "email_consent"), [True] * len(table)),
+        **dict.fromkeys(("do_not_contact", "erasure_requested", "global_holdout"), [False] * len(table)),
+    }
+    for name, values in new.items():
+        table = table.set_column(table.column_names.index(name), name, pa.array(values))
+    pq.write_table(table, folder / "customers.parquet")
+    assert CliRunner().invoke(cli, ["import", str(folder), "--project", str(root)]).exit_code == 0

@@ -16,8 +16,9 @@ shop:
   name: {name}
   currency: {currency}
   timezone: {timezone}
+  # base_url: https://t.example.com  # of links in messages; a campaign by mail is not planned without it
 channels:
-  email: {{via: outbox}}  # files below runs/outbox; via: smtp sends
+  email: {{via: outbox}}  # files below runs/outbox; via: smtp sends; a campaign wants sender: Shop <news@example.com>
   sms: {{via: outbox}}
 economics:
   margin_rate: 40%  # of what is left of an order after discounts and returns
