@@ -50,7 +50,7 @@ def test_a_file_that_another_process_has_open_says_which(shop):
 
 def test_a_file_that_is_no_database_says_so(shop):
     shop.write("runs/customers.duckdb", b"PAR1 this is something else" * 500)
-    with pytest.raises(CampanileError, match="not a DuckDB file, or it is damaged; restore it"):
+    with pytest.raises(CampanileError, match="not a DuckDB file, or its beginning is damaged; restore it"):
         CustomerDatabase.open(shop.project())
 
 
@@ -60,7 +60,7 @@ def test_a_truncated_database_says_so(shop):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2 - 1000] + b"\xff" * 4096)
     with (
-        pytest.raises(CampanileError, match=r"damaged|cannot be read"),
+        pytest.raises(CampanileError, match="is damaged"),
         CustomerDatabase.open(shop.project()) as database,
     ):
         database.own("imports").to_pyarrow()
