@@ -41,6 +41,13 @@ def select_many(
     conditions: Mapping[str, Condition], database: CustomerDatabase, as_of: datetime, *, project: Project
 ) -> Many:
     """Each condition asked of the whole base, as seen at `as_of` (aware); one that cannot be asked stops no other."""
+    with database.settled():
+        return _select_many(conditions, database, as_of, project)
+
+
+def _select_many(
+    conditions: Mapping[str, Condition], database: CustomerDatabase, as_of: datetime, project: Project
+) -> Many:
     unfit = scores.refused(project, database, as_of)
     frame = Frame(as_of, project.zone, project.currency, project.segments, project.metrics, unfit)
     customers = with_holdout(database.customers(as_of), project.settings.policy.holdout, frame.today)

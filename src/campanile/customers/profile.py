@@ -105,7 +105,7 @@ def backfill_history(
         moments = _with_orders(moments, Past(project, database, max(moments)).first_order) if moments else moments
         for done, moment in enumerate(moments, start=1):
             past = Past(project, database, moment)
-            with engine.transaction(database.ibis):
+            with database.settled(), engine.transaction(database.ibis):
                 state = state_of(_parts(past), past, stages_at(past), today_only=False)
                 keep(database, moment, state, scoring(project))
             progress(done, len(moments))
@@ -154,8 +154,8 @@ def _write_profile(past: Past, *, refreeze: bool, families: frozenset[Family] = 
     database, project = past.database, past.project
     database.needs_writing()
     database.table(CUSTOMERS)
-    cuts = stages_at(past)
-    with engine.transaction(database.ibis):
+    with database.settled(), engine.transaction(database.ibis):
+        cuts = stages_at(past)
         found = _parts(past, refreeze=refreeze)
         state = engine.store(database.ibis, _STATE, state_of(found, past, cuts, today_only=True), temp=True)
         earlier = None
