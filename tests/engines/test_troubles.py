@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from campanile.customers.engine.troubles import engine_errors
 from campanile.design.assign import assign
 from campanile.errors import CampanileError
 from design.test_assign import FINE, Rows, number, reference, units
-from engines.places import POSTGRES, place_on, postgres_schema
+from engines.places import POSTGRES, needs_spark, place_on, postgres_schema
 
 ON_SPARK = pytest.param("spark", marks=[pytest.mark.engines, pytest.mark.timeout(3600)])
 
@@ -105,6 +107,61 @@ def test_a_schema_that_may_not_be_made_is_a_sentence(server: Any, schema: str, m
         assert "what its role may do" in str(caught.value)
     finally:
         backend.con.execute(f'DROP ROLE "{role}"')
+
+
+@pytest.mark.engines
+def test_a_missing_java_is_a_sentence() -> None:
+    needs_spark()
+    code = (
+        "from pathlib import Path; from campanile.customers.engine import spark\n"
+        "from campanile.errors import CampanileError\n"
+        "try: spark.connect('local[1]', Path('.'))\n"
+        "except CampanileError as error: print(error)"
+    )
+    environment = {**os.environ, "JAVA_HOME": "/nowhere"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=300)
+    assert done.stdout == "Spark does not start; it wants Java 17 or later: install it, or set JAVA_HOME\n"
+
+
+@pytest.mark.engines
+@pytest.mark.timeout(3600)
+def test_a_place_of_spark_is_one_processs_at_a_time_and_cleared_of_what_a_killed_one_left(tmp_path: Path) -> None:
+    kinds = ibis.schema({"customer_id": "string"})
+    table = ibis.memtable([{"customer_id": "a"}], schema=kinds).to_pyarrow()
+    with place_on("spark", tmp_path) as (backend, place):
+        engine.load(backend, "order", kinds, table.to_batches(), database=place)
+        left = tmp_path / "shop" / engine.fill(backend, "order", kinds, table.to_batches(), database=place)
+        assert list(left.iterdir())
+        with engine.alone(backend, [place]):
+            assert not left.exists()
+            with (
+                pytest.raises(CampanileError, match="another campanile is at work in .*shop; let it finish"),
+                engine.alone(backend, [place]),
+            ):
+                pass
+        assert backend.table("order", database=place).to_pyarrow().to_pylist() == [{"customer_id": "a"}]
+        engine.drop(backend, "order", database=place)
+        engine.drop(backend, "order", database=place)
+        assert {path.name for path in (tmp_path / "shop").iterdir()} == {".lock"}
+
+
+@pytest.mark.engines
+@pytest.mark.timeout(3600)
+def test_windows_of_spark_count_and_filter_as_elsewhere(tmp_path: Path) -> None:
+    """Places of four bytes went round in the products that decide arms."""
+    kinds = ibis.schema({"customer_id": "string", "n": "int64"})
+    table = ibis.memtable([{"customer_id": "a", "n": n} for n in range(5)], schema=kinds)
+    with place_on("spark", tmp_path) as (backend, place):
+        engine.load(backend, "units", kinds, table.to_pyarrow().to_batches(), database=place)
+        found = []
+        for each in (table, backend.table("units", database=place)):
+            window = ibis.window(group_by="customer_id")
+            place_of = ibis.row_number().over(group_by="customer_id", order_by="n")
+            asked = each.select("n", places=place_of * 10**9, most=each.n.max(where=each.n < 3).over(window))
+            found.append(sorted(map(str, asked.to_pyarrow().to_pylist())))
+        assert found[0] == found[1]
+        assert "4000000000" in found[0][-1]
 
 
 @pytest.mark.parametrize("name", ["postgres", ON_SPARK])

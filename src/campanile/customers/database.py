@@ -56,6 +56,8 @@ PROFILE_RUNS = "profile_runs"
 RFM_CUTS = "rfm_cuts"
 VALUE_MODELS = "value_models"
 SCORES = "scores"
+#: Which version of each table there is: one that changes gets another stamp in the same transaction.
+VERSIONS = "table_versions"
 
 _OWN: Mapping[str, Mapping[str, str]] = {
     PROFILE_STATE: {"as_of": "timestamp", "settings": "string"},
@@ -93,11 +95,17 @@ _OWN: Mapping[str, Mapping[str, str]] = {
         "p": "float64", "q": "float64", "gamma": "float64",
     },
     SCORES: {"name": "string", "version": "string", "as_of": "timestamp", "customers": "int64"},
+    VERSIONS: {"key": "string", "stamp": "string"},
 }  # fmt: skip
 _NO_RETURNS = {"customer_id": "string", "at": "timestamp(6)", "amount": "int64"}
 #: Events that the product kept itself, and those that follow from the history of the profile.
 _CHANGES = ("stage_changed", "tier_changed")
 _HISTORY: Mapping[str, str] = {CONTACTED: CONTACTS, ASSIGNED: ASSIGNMENTS}
+
+
+def version_key(kind: str, name: str) -> str:
+    """The name of a table among the versions: of the `shop`, or the product's `own`."""
+    return f"{kind} {name}"
 
 
 class CustomerDatabase:
@@ -330,17 +338,24 @@ class CustomerDatabase:
         """One of the product's own tables, now with these rows instead of what it held."""
         self._merged = None
         self._asked.forget()
+        self._changes_own(name)
         return engine.store(self.ibis, name, relation, database=self._own)
 
     def append_own(self, name: str, relation: ir.Table) -> None:
         """Adds rows to one of the product's own tables, by column name."""
         self._merged = None
+        self._changes_own(name)
         self.ibis.insert(name, relation, database=self._own)
 
     def delete_own(self, name: str, column: str, values: Sequence[str]) -> None:
         """Takes rows out of one of the product's own tables: those whose column holds one of the values."""
         self._merged = None
+        self._changes_own(name)
         engine.delete(self.ibis, name, column, values, database=self._own)
+
+    def _changes_own(self, name: str) -> None:
+        """Notes that one of the product's own tables is about to change: first, so that no change goes unnoted."""
+        engine.stamp(self.ibis, VERSIONS, version_key("own", name), database=self._own)
 
     def _make_own_tables(self) -> None:
         with engine.engine_errors(self.path):
@@ -379,7 +394,7 @@ class CustomerDatabase:
         self.store_own(PROFILE_RUNS, ibis.memtable(rows, schema=ibis.schema(_OWN[PROFILE_RUNS])))
 
     def note_import(self, at: datetime, reports: Sequence[TableReport]) -> None:
-        """Logs an import; when it changed anything the profile must be made again."""
+        """Logs an import; what it changed is another version, and the profile must be made again."""
         rows = [
             {
                 "imported_at": naive(at), "table": report.table, "read": report.read,
@@ -390,5 +405,12 @@ class CustomerDatabase:
         ]  # fmt: skip
         if rows:
             self.append_own(IMPORTS, ibis.memtable(rows, schema=ibis.schema(_OWN[IMPORTS])))
-        if any(report.changed for report in reports):
+        changed = [report.table for report in reports if report.changed]
+        for table in changed:
+            engine.stamp(self.ibis, VERSIONS, version_key("shop", table), database=self._own)
+        if changed:
             self.note_profile(())
+
+    def versions(self) -> Mapping[str, str]:
+        """The stamp of each table that was changed since stamps are kept, by `version_key`."""
+        return {row["key"]: row["stamp"] for row in self.own(VERSIONS).to_pyarrow().to_pylist()}

@@ -14,8 +14,9 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -34,6 +35,12 @@ from campanile.errors import CampanileError
 LAYOUT = 1
 _MAX_MEMORY = 4 * 1024**3
 _TEMPORARY = ("temp", "main")
+#: The segments of a table: what the engine knows of their values, and where they lie.
+_LIES = """
+    SELECT md5(coalesce(string_agg(
+        concat_ws(' ', column_path, segment_id, start, count, stats, has_updates, block_id, block_offset),
+        ',' ORDER BY row_group_id, column_path, segment_id), ''))
+    FROM pragma_storage_info({text})"""
 
 
 @ibis.udf.agg.builtin(name="quantile_disc", signature=((dt.int64, dt.Array(dt.float64)), dt.Array(dt.int64)))
@@ -52,8 +59,6 @@ def connect(path: Path, *, read_only: bool, memory: str = "") -> Backend:
         # The engine takes what follows for the parameters of an address, and writes its log elsewhere.
         raise CampanileError(f"the customer database cannot lie in {path}", "choose a home without ? in its path")
     spill = path.with_name(f"{path.name}.spill-{os.getpid()}")
-    if not read_only and path.exists():
-        path.chmod(0o600)
     with engine_errors(path):
         backend = ibis.duckdb.connect(
             path,
@@ -64,6 +69,8 @@ def connect(path: Path, *, read_only: bool, memory: str = "") -> Backend:
             autoload_known_extensions=False,
         )
     if not read_only:
+        with suppress(PermissionError):  # Somebody else owns it, and lets us write.
+            path.chmod(0o600)
         _clear_spills(path, spill)
     return backend
 
@@ -90,6 +97,23 @@ def content(rows: ir.Table) -> str:
     whole = ibis.struct({column: rows[column] for column in rows.columns}).hash().cast("decimal(38, 0)")
     found = rows.aggregate(count=rows.count(), total=whole.sum().cast("string")).to_pyarrow().to_pylist()[0]
     return hashlib.sha256(repr((LAYOUT, tuple(rows.schema().items()), found)).encode()).hexdigest()
+
+
+def places(backend: Backend, tables: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """What tells where the rows of each table, given by schema and name, lie in the file. No row is read.
+
+    Rows that change are written elsewhere, so a table that lies as before is most likely the one of before. Not surely:
+    a place that was left is used again. Rows that were taken out are seen by their number.
+    """
+    backend.con.execute("CHECKPOINT")
+    asked = " UNION ALL ".join(_place(number, *table) for number, table in enumerate(tables))
+    return tuple(place for _, place in sorted(backend.con.execute(asked).fetchall())) if tables else ()
+
+
+def _place(number: int, schema: str, name: str) -> str:
+    table = sqlglot.exp.table_(name, db=schema, quoted=True).sql("duckdb")
+    asked = _LIES.format(table=table, text=sqlglot.exp.Literal.string(table).sql("duckdb"))
+    return f"SELECT {number}, '{LAYOUT} ' || (SELECT count(*) FROM {table}) || ' ' || ({asked})"  # noqa: S608 - quoted
 
 
 def hex_number(digits: ir.StringValue) -> ir.IntegerValue:
@@ -167,6 +191,14 @@ def delete(backend: Backend, name: str, column: str, values: Sequence[str], *, d
     table = sqlglot.exp.table_(name, db=schema, catalog=catalog, quoted=True).sql("duckdb")
     key = sqlglot.exp.column(column, quoted=True).sql("duckdb")
     backend.con.execute(f"DELETE FROM {table} WHERE {key} IN (SELECT unnest(?))", [list(values)])  # noqa: S608 - quoted
+
+
+def stamp(backend: Backend, name: str, key: str, *, database: tuple[str, str]) -> None:
+    """Gives a key a value that it never had, in a table of a key and a stamp."""
+    delete(backend, name, "key", [key], database=database)
+    catalog, schema = database
+    table = sqlglot.exp.table_(name, db=schema, catalog=catalog, quoted=True).sql("duckdb")
+    backend.con.execute(f"INSERT INTO {table} (key, stamp) VALUES (?, ?)", [key, str(uuid4())])  # noqa: S608 - quoted
 
 
 def disconnect(backend: Backend) -> None:

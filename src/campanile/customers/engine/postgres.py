@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -215,28 +216,60 @@ def store(backend: Backend, name: str, relation: ir.Table, *, database: Location
     """The table, now with the relation's rows; even when it reads the one it replaces."""
     place = None if temp else (database[-1] if isinstance(database, tuple) else database)
     fresh = gen_name("campanile")
-    create(backend, fresh, relation.schema(), place=place, temp=temp)
     backend._run_pre_execute_hooks(relation)
     insert = sge.insert(backend.compiler.to_sqlglot(relation), _table(fresh, place))
     with transaction(backend):
+        create(backend, fresh, relation.schema(), place=place, temp=temp)
         backend.con.execute(insert.sql(backend.dialect))
         replace(backend, name, fresh, place=place)
     return backend.table(name, database=database)
 
 
-def load(backend: Backend, name: str, schema: ibis.Schema, rows: Iterable[pa.RecordBatch], *, database: Place) -> None:
-    """The table, now with these rows: copied in as they come, and there all at once."""
-    place = database[1]
-    fresh = gen_name("campanile")
+def fill(backend: Backend, name: str, schema: ibis.Schema, rows: Iterable[pa.RecordBatch], *, database: Place) -> str:
+    """A table of another name with these rows, copied in as they come; the one of that name is as it was."""
+    place, fresh = database[1], str(gen_name("campanile"))
     columns = ", ".join(sg.to_identifier(column, quoted=True).sql(backend.dialect) for column in schema)
     target = f"{_table(fresh, place).sql(backend.dialect)} ({columns})"
-    with transaction(backend):
-        create(backend, fresh, schema, place=place)
-        with backend.con.cursor().copy(f"COPY {target} FROM STDIN (FORMAT csv)") as copy:
-            for batch in rows:
-                _refuse_nul(batch, name)
-                copy.write(_as_csv(batch))
-        replace(backend, name, fresh, place=place)
+    create(backend, fresh, schema, place=place)
+    with backend.con.cursor().copy(f"COPY {target} FROM STDIN (FORMAT csv)") as copy:
+        for batch in rows:
+            _refuse_nul(batch, name)
+            copy.write(_as_csv(batch))
+    return fresh
+
+
+def put(backend: Backend, name: str, fresh: str, *, database: Place) -> None:
+    """The table, now with the rows that `fill` left there."""
+    replace(backend, name, fresh, place=database[1])
+
+
+@contextmanager
+def alone(backend: Backend, databases: Sequence[Place]) -> Iterator[None]:
+    """Nothing; inside, no other process of this product works there. The server lets go of one that died."""
+    import psycopg
+
+    schema = databases[0][1]
+    key = int.from_bytes(hashlib.sha256(f"campanile {schema}".encode()).digest()[:8], "big", signed=True)
+    if not backend.con.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()[0]:
+        what = f"another campanile is at work in the schema {schema} of PostgreSQL"
+        raise CampanileError(f"{what}{_whose(backend, key)}", "let it finish or stop it, then try again")
+    try:
+        yield
+    finally:
+        with suppress(psycopg.Error):  # A connection that broke has let go of it already.
+            backend.con.execute("SELECT pg_advisory_unlock(%s)", (key,))
+
+
+def _whose(backend: Backend, key: int) -> str:
+    """Who holds a lock, as far as this role may know."""
+    found = backend.con.execute(
+        "SELECT l.pid, host(a.client_addr) FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) "
+        "WHERE l.locktype = 'advisory' AND l.granted AND ((l.classid::bigint << 32) | l.objid::bigint) = %s",
+        (key,),
+    ).fetchone()
+    if found is None:
+        return ""
+    return f" (process {found[0]} of the server{f', from {found[1]}' if found[1] else ''})"
 
 
 def _refuse_nul(batch: pa.RecordBatch, table: str) -> None:

@@ -64,6 +64,11 @@ def delete(backend: BaseBackend, name: str, column: str, values: Sequence[str], 
     duck.delete(backend, name, column, values, database=database)
 
 
+def stamp(backend: BaseBackend, name: str, key: str, *, database: tuple[str, str]) -> None:
+    """Gives a key of the landing database a value that it never had."""
+    duck.stamp(backend, name, key, database=database)
+
+
 def append(backend: BaseBackend, name: str, relation: ir.Table, *, fresh: bool = False) -> None:
     """Adds the rows of a relation to a temporary table by column name; makes it anew when `fresh`."""
     if fresh:
@@ -72,11 +77,33 @@ def append(backend: BaseBackend, name: str, relation: ir.Table, *, fresh: bool =
         backend.insert(name, relation, database=("temp", "main"))
 
 
+def alone(backend: BaseBackend, databases: Sequence[tuple[str, str]]) -> AbstractContextManager[None]:
+    """Nothing; inside, no other process of this product works with the tables there.
+
+    Raises:
+        CampanileError: One does.
+    """
+    return engine_of(backend).alone(backend, databases)
+
+
+def fill(
+    backend: BaseBackend, name: str, schema: ibis.Schema, rows: Iterable[pa.RecordBatch], *, database: tuple[str, str]
+) -> str:
+    """Where these rows lie now, beside the table of that name, which is as it was until `put`."""
+    return engine_of(backend).fill(backend, name, schema, rows, database=database)
+
+
+def put(backend: BaseBackend, name: str, fresh: str, *, database: tuple[str, str]) -> None:
+    """The table, now with the rows that `fill` left there."""
+    engine_of(backend).put(backend, name, fresh, database=database)
+
+
 def load(
     backend: BaseBackend, name: str, schema: ibis.Schema, rows: Iterable[pa.RecordBatch], *, database: tuple[str, str]
 ) -> None:
     """The table, now with these rows: memory does not grow with them, and nobody sees half of them."""
-    engine_of(backend).load(backend, name, schema, rows, database=database)
+    with transaction(backend):
+        put(backend, name, fill(backend, name, schema, rows, database=database), database=database)
 
 
 def drop(backend: BaseBackend, name: str, *, database: tuple[str, str]) -> None:
@@ -92,6 +119,11 @@ def by_bytes(table: ir.Table) -> ir.Table:
 def content(backend: BaseBackend, rows: ir.Table) -> str:
     """What tells whether rows of the landing database are those of another time."""
     return duck.content(rows)
+
+
+def places(backend: BaseBackend, tables: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Where each table, given by schema and name, lies in the file of the landing database. No row is read."""
+    return duck.places(backend, tables)
 
 
 def connect_postgres(settings: PostgresSettings) -> tuple[BaseBackend, Place, Place]:

@@ -43,7 +43,10 @@ class Engine(Protocol):
     def parquet_rows(self, backend: BaseBackend, path: Path) -> ir.Table:
         """The rows of a Parquet file."""
 
-    def load(
+    def alone(self, backend: BaseBackend, databases: Sequence[tuple[str, str]]) -> AbstractContextManager[None]:
+        """Nothing; inside, no other process works with the tables there."""
+
+    def fill(
         self,
         backend: BaseBackend,
         name: str,
@@ -51,8 +54,11 @@ class Engine(Protocol):
         rows: Iterable[pa.RecordBatch],
         *,
         database: tuple[str, str],
-    ) -> None:
-        """The table, now with these rows."""
+    ) -> str:
+        """Where these rows lie now, beside the table of that name, which is as it was."""
+
+    def put(self, backend: BaseBackend, name: str, fresh: str, *, database: tuple[str, str]) -> None:
+        """The table, now with the rows that `fill` left there."""
 
     def drop(self, backend: BaseBackend, name: str, *, database: tuple[str, str]) -> None:
         """Takes a table away."""
