@@ -41,6 +41,28 @@ def needs_spark() -> None:
         pytest.skip("Spark wants Java 17 or later")
 
 
+#: To make plans of these takes Spark a minute each, and to run them on a hundred rows a second: so it compiles nothing
+#: and cuts nothing into parts. What the product does instead is asked by the tests of a whole shop.
+QUICK = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "1",
+}
+
+
+def quick(backend: Any) -> None:
+    """Lets a session of Spark, which a process has one of, be fast with little."""
+    for key, value in QUICK.items():
+        backend._session.conf.set(key, value)
+
+
+def usual(backend: Any) -> None:
+    """Lets a session of Spark be as the product makes it."""
+    for key in QUICK:
+        backend._session.conf.unset(key)
+
+
 @contextmanager
 def place_on(name: str, folder: Path) -> Iterator[tuple[Any, tuple[str, str]]]:
     """A connection to the engine of that name, and where a test's tables may lie."""
@@ -49,6 +71,7 @@ def place_on(name: str, folder: Path) -> Iterator[tuple[Any, tuple[str, str]]]:
         from campanile.customers.engine import spark
 
         backend, shop, _ = spark.connect("local[2]", folder)
+        quick(backend)
         yield backend, shop
         return
     with postgres_schema() as schema:

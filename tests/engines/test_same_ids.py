@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import ibis
 import pytest
 
 from audience.oracle import Oracle
@@ -27,9 +28,12 @@ from audience.world import World, make_world
 from campanile.audience.aggregates import Aggregates
 from campanile.audience.compile import compile_condition
 from campanile.audience.frame import Frame
+from campanile.customers import engine
+from campanile.design.assign import assign
 from campanile.money import Currency
 from campanile.spec.conditions import All
 from campanile.spec.named import Named
+from design.test_assign import FINE, reference
 from engines.places import Elsewhere, place_on
 
 #: Conditions asked in one query: a person asks ten, and a plan of hundreds costs more to make than to run.
@@ -53,14 +57,30 @@ def selected(
             yield {row["customer_id"] for row in rows if row[name]}
 
 
+def arms(units: list[dict[str, Any]], backend: Any, place: tuple[str, str]) -> dict[str, tuple[str, str]]:
+    """Arm and stratum of every unit, as the engine assigns them."""
+    kinds = ibis.schema({"customer_id": "string", "asked": "int64"})
+    table = ibis.memtable(units, schema=kinds).to_pyarrow()
+    engine.load(backend, "units", kinds, table.to_batches(), database=place)
+    there = assign(backend.table("units", database=place), split=FINE, stratify=["asked"], salt="salt:1")
+    rows = there.select("customer_id", "arm", "stratum").to_pyarrow().to_pylist()
+    return {row["customer_id"]: (row["arm"], row["stratum"]) for row in rows}
+
+
 def differences(
-    conditions: list[Any], segments: Any, metrics: Any, world: World, *, engine: str, folder: Path
+    conditions: list[Any], segments: Any, metrics: Any, world: World, *, name: str, folder: Path
 ) -> tuple[dict[str, Any], int]:
-    """By condition, ids in which the engine and the oracle differ; how many conditions tell customers apart."""
+    """By condition, ids in which the engine and the oracle differ; how many conditions tell customers apart.
+
+    The arms of those ids, split there condition by condition, must be those of plain Python as well.
+    """
     beside = named(segments, metrics)
     parsed = [parse(condition, beside.names) for condition in conditions]
-    with place_on(engine, folder) as (backend, place):
-        found = list(selected(parsed, Elsewhere(world, backend, place), world, beside, TOGETHER[engine]))
+    with place_on(name, folder) as (backend, place):
+        found = list(selected(parsed, Elsewhere(world, backend, place), world, beside, TOGETHER[name]))
+        asked = [(number, each) for number, ids in enumerate(found) for each in ids]
+        units = [{"customer_id": f"{number} {each}", "asked": number} for number, each in asked]
+        assert arms(units, backend, place) == reference(units, FINE, ["asked"], "salt:1")
     oracle = Oracle(world, segments, metrics)
     expected = [oracle.ids(condition) for condition in conditions]
     wrong = {
@@ -76,21 +96,21 @@ def test_postgres_selects_whom_the_oracle_selects(tmp_path: Path) -> None:
     zone, as_of, families = MOMENTS[-1]
     conditions = [condition for family in families for condition in OWN[family]][::3]
     world = make_world(conditions, seed=4, as_of=as_of, zone=ZoneInfo(zone), customers=80)
-    wrong, telling = differences(conditions, SEGMENTS, METRICS, world, engine="postgres", folder=tmp_path)
+    wrong, telling = differences(conditions, SEGMENTS, METRICS, world, name="postgres", folder=tmp_path)
     assert wrong == {}
     assert telling > len(conditions) / 2
 
 
 @pytest.mark.engines
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("engine", ["postgres", "spark"])
+@pytest.mark.parametrize("name", ["postgres", "spark"])
 @pytest.mark.parametrize(("zone", "as_of", "_families"), MOMENTS)
 def test_every_form_selects_whom_the_oracle_selects(
-    zone: str, as_of: datetime, _families: Any, engine: str, tmp_path: Path
+    zone: str, as_of: datetime, _families: Any, name: str, tmp_path: Path
 ) -> None:
     conditions = [condition for family in OWN for condition in OWN[family]]
     world = make_world([*conditions, *SEGMENTS.values()], seed=as_of.year, as_of=as_of, zone=ZoneInfo(zone))
-    wrong, telling = differences(conditions, SEGMENTS, METRICS, world, engine=engine, folder=tmp_path)
+    wrong, telling = differences(conditions, SEGMENTS, METRICS, world, name=name, folder=tmp_path)
     assert wrong == {}
     assert telling > len(conditions) * 0.85
 
@@ -98,10 +118,10 @@ def test_every_form_selects_whom_the_oracle_selects(
 @pytest.mark.engines
 @pytest.mark.timeout(3600)
 @pytest.mark.skipif(not SHARED.exists(), reason="the reference vocabulary ../shared/reference is not here")
-@pytest.mark.parametrize("engine", ["postgres", "spark"])
+@pytest.mark.parametrize("name", ["postgres", "spark"])
 @pytest.mark.parametrize(("zone", "as_of", "_families"), MOMENTS)
 def test_the_reference_vocabulary_selects_whom_the_oracle_selects(
-    zone: str, as_of: datetime, _families: Any, engine: str, tmp_path: Path
+    zone: str, as_of: datetime, _families: Any, name: str, tmp_path: Path
 ) -> None:
     """All 330 criteria, the 14 examples and the 8 campaigns, at three moments, one of them on 29 February."""
     data = read(SHARED / "segments.yaml")
@@ -110,6 +130,6 @@ def test_the_reference_vocabulary_selects_whom_the_oracle_selects(
     for target in (*examples(), *scenarios()):
         conditions += [{"all": target["who"]}, *([{"none": target["except"]}] if "except" in target else [])]
     world = make_world([*conditions, *data["segments"].values()], seed=7, as_of=as_of, zone=ZoneInfo(zone))
-    wrong, telling = differences(conditions, data["segments"], data["metrics"], world, engine=engine, folder=tmp_path)
+    wrong, telling = differences(conditions, data["segments"], data["metrics"], world, name=name, folder=tmp_path)
     assert wrong == {}
     assert telling > len(conditions) * 0.85

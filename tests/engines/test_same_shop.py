@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,9 +39,10 @@ from campanile.design.assign import assign
 from campanile.errors import CampanileError
 from campanile.spec.grammar import Names, parse_conditions
 from campanile.spec.project import Project, load_project
+from campanile.spec.settings import SparkSettings
 from cli.test_canonical import answer
 from design.test_assign import number, reference
-from engines.places import POSTGRES, needs_spark, postgres_schema
+from engines.places import POSTGRES, needs_spark, postgres_schema, quick, usual
 
 ADDRESSES = (
     "c{}@example.com", "C{}@Example.com", "ü{}@bücher.de", "x{}@漢字.jp", "bad@", "a..b@x.de", "k{}@straße.de",
@@ -76,7 +78,7 @@ def project(imported: Path, tmp_path: Path) -> Project:
 
 
 @contextmanager
-def elsewhere(project: Project, name: str) -> Iterator[tuple[CustomerDatabase, Any]]:
+def elsewhere(project: Project, name: str, *, swift: bool = True) -> Iterator[tuple[CustomerDatabase, Any]]:
     """The landing database, and the same customers on another engine."""
     settings = project.settings.database
     with postgres_schema() if name == "postgres" else _nothing() as schema, CustomerDatabase.open(project) as landing:
@@ -88,6 +90,8 @@ def elsewhere(project: Project, name: str) -> Iterator[tuple[CustomerDatabase, A
         )
         moved = replace(project, settings=project.settings.model_copy(update={"database": there}))
         with on_engine(moved, landing, name) as database:
+            if name == "spark":
+                (quick if swift else usual)(database.ibis)
             yield landing, database
 
 
@@ -114,7 +118,7 @@ ALL_MARKED = [pytest.param(name, marks=SERVERS) for name in ("postgres", "spark"
 @pytest.mark.parametrize("name", ALL_MARKED)
 def test_profile_audience_and_arms_are_those_of_duckdb(name: str, project: Project) -> None:
     target = project.campaign("hello").target
-    with elsewhere(project, name) as (landing, database):
+    with elsewhere(project, name, swift=False) as (landing, database):
         ensure_profile(project, landing, AS_OF)
         ensure_profile(project, database, AS_OF)
         here, there = rows(landing.own(PROFILE)), rows(database.own(PROFILE))
@@ -225,17 +229,24 @@ def test_the_command_selects_the_same_on_every_engine(
         where = f"database: {{postgres: {{schema: {schema}}}, spark: {{master: 'local[2]'}}}}\n"
         settings.write_text(settings.read_text() + where)
         (tmp_path / "many.yaml").write_text(MANY, encoding="utf-8")
+        if name == "spark":
+            # The command will find this session.
+            quick(engine.connect_spark(SparkSettings(master="local[2]"), tmp_path)[0])
         answers = []
         for each in ("duckdb", name):
             ids = tmp_path / f"{each}.parquet"
             given = ["--project", str(tmp_path), "--as-of", "2026-03-01T09:00", "--engine", each, "--ids", str(ids)]
             found = answer("audience", str(tmp_path / "campaigns/hello.yaml"), "--explain", "C0007", *given)
             assert found.pop("engine") == each
-            together = answer("audience", "--many", str(tmp_path / "many.yaml"), *given[:-2])
+            chosen = pq.read_table(ids).to_pylist()
+            together = answer("audience", "--many", str(tmp_path / "many.yaml"), *given)
             assert together.pop("engine") == each
-            answers.append((found, together, pq.read_table(ids).to_pylist()))
+            members = sorted((row["name"], row["customer_id"]) for row in pq.read_table(ids).to_pylist())
+            answers.append((found, together, chosen, members))
         assert answers[0] == answers[1]
         assert answers[0][2]
+        assert Counter(name for name, _ in answers[0][3]) == {k: n for k, n in answers[0][1]["sizes"].items() if n}
+        assert answers[0][1]["errors"] == {}
         assert "explain" in answers[0][0]
 
 
