@@ -38,6 +38,7 @@ Place = tuple[str, str]
 
 _BATCH = 50_000
 _CATALOG = "spark_catalog"
+_WHERE = "check that it runs there, and what database: spark: master: says in campanile.yaml"
 _MOMENT = dt.Timestamp(scale=6)
 #: Names the folder that holds a table's rows now.
 _CURRENT = ".current"
@@ -152,6 +153,7 @@ def connect(master: str, warehouse: Path) -> tuple[Backend, Place, Place]:
         CampanileError: Spark is not installed, or there is no Java for it.
     """
     try:
+        from py4j.protocol import Py4JError
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ImportError:
@@ -161,6 +163,9 @@ def connect(master: str, warehouse: Path) -> tuple[Backend, Place, Place]:
         builder = builder.config(key, value)
     try:
         session = builder.getOrCreate()
+    except Py4JError as error:
+        what = f"Spark cannot be used at {master}"
+        raise CampanileError(what, f"{_WHERE} ({type(error).__name__})") from None
     except (PySparkException, RuntimeError, OSError):
         cure = "it wants Java 17 or later: install it, or set JAVA_HOME"
         raise CampanileError("Spark does not start", cure) from None
