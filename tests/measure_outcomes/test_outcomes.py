@@ -196,6 +196,7 @@ def test_engine_statistics_are_those_of_the_rows(world: World) -> None:
             assert outcome.statistics.sums[metric] == oracle.sums[metric]
             assert outcome.statistics.variance(metric) == pytest.approx(oracle.variance(metric))
             assert outcome.statistics.nonzero[metric] == oracle.nonzero[metric]
+        assert outcome.statistics.classes == {"revenue_per_customer": oracle.classes["revenue_per_customer"]}
 
 
 def test_curve_counts_each_customer_once_on_the_day_of_the_first_order(world: World) -> None:

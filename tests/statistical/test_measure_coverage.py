@@ -1,7 +1,7 @@
 """Do intervals hold the truth and tests cry wolf as often as they say, and do they find what they should?
 
-Seeds are fixed, so a failure is a change of the method and not of luck. The tables with ten thousand replications are
-in docs/method-money-interval.md.
+Seeds are fixed, so a failure is a change of the method and not of luck. The tables are in
+docs/method-money-interval.md.
 """
 
 from __future__ import annotations
@@ -10,15 +10,27 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from campanile.measure import Count, compare_amounts, holm, pooled_z_p
+from campanile.measure import Count, holm, pooled_z_p
+from campanile.measure.compare import amount_method
 from campanile.measure.rates import rate_p
-from statistical.money_coverage import LIFTS, Setting, arms, money, money_lift, rates
+from statistical.money_coverage import (
+    LIFTS,
+    SIZES,
+    SPLITS,
+    WAYS,
+    Setting,
+    Through,
+    arms,
+    money,
+    money_lift,
+    rates,
+    setting_of,
+)
 
 pytestmark = pytest.mark.statistical
 
 REPLICATIONS = 2_000
-HOLDOUT_95_5 = [(5_000, 95_000, sigma) for sigma in (1.0, 1.5)]
-EVEN = [(n, n, sigma) for n in (10_000, 50_000) for sigma in (1.0, 1.5)]
+POPULATIONS = [(share, size, sigma) for share in SPLITS for size in SIZES for sigma in (0.5, 1.5)]
 
 
 def within(found: int, tried: int, probability: float) -> bool:
@@ -27,75 +39,77 @@ def within(found: int, tried: int, probability: float) -> bool:
     return bool(low <= found <= high)
 
 
-@pytest.mark.parametrize("lift", LIFTS)
-@pytest.mark.parametrize(("n_control", "n_treatment", "sigma"), [*HOLDOUT_95_5, *EVEN])
-def test_money_intervals_hold_the_truth(n_control: int, n_treatment: int, sigma: float, lift: float) -> None:
-    found = money(Setting(n_control, n_treatment, sigma, lift), REPLICATIONS)["product"]
-    assert found.held >= 0.93
-    assert found.above <= 0.035, "calls the campaign better than it is"
+def p_values(setting: Setting, count: int, seed: int) -> list[float]:
+    """The product's p-values of no difference."""
+    found = []
+    for control, treatment in arms(setting, count, seed=seed):
+        method = amount_method(control, treatment, "revenue")
+        assert method is not None
+        found.append(method.p_of(control, treatment, "revenue", 0.0))
+    return found
+
+
+@pytest.mark.timeout(1800)
+def test_money_intervals_hold_the_truth_in_every_setting() -> None:
+    """Over splits, sizes, shares of buyers, shapes of orders and lifts: 93 % in each, 94.5 % on average.
+
+    What chance does to 2,000 replications of a right interval (half a point) is inside the two points of slack.
+    """
+    settings = [setting_of(*population, way) for population in POPULATIONS for way in WAYS if way[0]]
+    found = {setting: money(setting, REPLICATIONS, others=False)["product"] for setting in settings}
+    assert not {setting: each for setting, each in found.items() if each.held < 0.93}
+    assert not {setting: each for setting, each in found.items() if each.above > 0.04}, "overclaims"
+    assert np.mean([each.held for each in found.values()]) >= 0.945
+    assert np.mean([each.above for each in found.values()]) == pytest.approx(0.025, abs=0.004), "lopsided"
+
+
+@pytest.mark.timeout(1800)
+def test_money_a_a_finds_an_effect_as_often_as_it_says() -> None:
+    """Size 4 to 6 % wherever nothing was done, up to what chance does to 4,000 replications one time in a hundred."""
+    tried = 4_000
+    settings = [setting_of(*population, (0.0, "rate")) for population in POPULATIONS]
+    sizes = {setting: np.mean(np.array(p_values(setting, tried, seed=7)) < 0.05) for setting in settings}
+    least, most = stats.binom.ppf(0.01, tried, 0.04) / tried, stats.binom.ppf(0.99, tried, 0.06) / tried
+    assert not {setting: size for setting, size in sizes.items() if not least <= size <= most}
+    assert np.mean(list(sizes.values())) == pytest.approx(0.05, abs=0.003)
 
 
 @pytest.mark.parametrize("lift", LIFTS)
-@pytest.mark.parametrize(("n_control", "n_treatment", "sigma"), HOLDOUT_95_5)
-def test_welch_does_not_beside_a_small_control(n_control: int, n_treatment: int, sigma: float, lift: float) -> None:
+def test_welch_does_not_beside_a_small_control(lift: float) -> None:
     """Why the method of the field is not used there: it misses on the campaign's side."""
-    welch = money(Setting(n_control, n_treatment, sigma, lift), REPLICATIONS)["welch"]
+    welch = money(Setting(5_000, 95_000, 1.5, lift), REPLICATIONS)["welch"]
     assert welch.held < 0.93
     assert welch.above > 0.06
 
 
-@pytest.mark.parametrize(("lift", "least"), [(0.2, 0.93), (1.0, 0.93), (-0.3, 0.90)])
-@pytest.mark.parametrize(("n_control", "n_treatment", "sigma"), HOLDOUT_95_5)
-def test_money_intervals_when_orders_grow_instead_of_buyers(
-    n_control: int, n_treatment: int, sigma: float, lift: float, least: float
-) -> None:
-    """The variance then grows with the square of the mean: the documented limit is 90 % at orders smaller by 30 %."""
-    found = money(Setting(n_control, n_treatment, sigma, lift, through="value"), REPLICATIONS)["product"]
-    assert found.held >= least
-
-
 @pytest.mark.parametrize("lift", LIFTS)
 def test_money_intervals_bear_some_returns(lift: float) -> None:
-    found = money(Setting(5_000, 95_000, 1.0, lift, returned=0.1), REPLICATIONS)["product"]
+    found = money(Setting(5_000, 95_000, 1.0, lift, returned=0.1), REPLICATIONS, others=False)["product"]
     assert found.held >= 0.93
 
 
-@pytest.mark.parametrize("lift", LIFTS)
-@pytest.mark.parametrize(("n_control", "n_treatment", "sigma"), [*HOLDOUT_95_5, EVEN[0]])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("share", "size"), [(0.05, (20_000, 0.005)), (0.5, (20_000, 0.01))])
 def test_lift_intervals_of_money_hold_the_truth_when_shown(
-    n_control: int, n_treatment: int, sigma: float, lift: float
+    share: float, size: tuple[int, float], way: tuple[float, Through]
 ) -> None:
-    held, _ = money_lift(Setting(n_control, n_treatment, sigma, lift), REPLICATIONS)
-    assert held >= 0.93
+    found, withheld = money_lift(setting_of(share, size, 1.5, way), REPLICATIONS)
+    assert found.held >= 0.93
+    assert withheld < 0.02
 
 
 @pytest.mark.parametrize("lift", LIFTS)
 @pytest.mark.parametrize(("n_control", "n_treatment"), [(500, 9_500), (5_000, 95_000), (10_000, 10_000)])
 def test_rate_intervals_hold_the_truth(n_control: int, n_treatment: int, lift: float) -> None:
-    ours, _ = rates(Setting(n_control, n_treatment, 1.0, lift), 5_000)
+    ours, _, _ = rates(Setting(n_control, n_treatment, 1.0, lift), 5_000)
     assert ours.held >= 0.93
     assert ours.above <= 0.04
 
 
 def test_the_plain_normal_interval_of_rates_does_not() -> None:
-    _, wald = rates(Setting(500, 9_500, 1.0, 0.2), 5_000)
+    _, wald, _ = rates(Setting(500, 9_500, 1.0, 0.2), 5_000)
     assert wald.held < 0.925
     assert wald.above > 0.07
-
-
-@pytest.mark.parametrize(
-    ("n_control", "n_treatment", "sigma"), [*HOLDOUT_95_5, *EVEN, (1_000, 19_000, 1.0), (1_000, 19_000, 1.5)]
-)
-def test_money_a_a_finds_an_effect_as_seldom_as_it_says(n_control: int, n_treatment: int, sigma: float) -> None:
-    """Never more often than chance allows; somewhat less often where a hundred very uneven orders decide."""
-    tried = 4_000
-    found = 0
-    for control, treatment in arms(Setting(n_control, n_treatment, sigma, 0.0), tried, seed=7):
-        p_value = compare_amounts(control, treatment, "revenue").p_value
-        assert p_value is not None
-        found += p_value < 0.05
-    assert found <= stats.binom.ppf(0.9999, tried, 0.05)
-    assert found >= 0.03 * tried
 
 
 @pytest.mark.parametrize(
@@ -155,20 +169,22 @@ def test_power_of_money_is_that_of_the_normal_formula(n_control: int, n_treatmen
         at_lift = np.sqrt(variance(0.0) / n_control + variance(lift) / n_treatment)
         lift = (stats.norm.ppf(0.975) * at_none + stats.norm.ppf(0.8) * at_lift) / mean
     setting = Setting(n_control, n_treatment, sigma, lift, buyers=buyers)
-    p_values = [compare_amounts(one, other, "revenue").p_value for one, other in arms(setting, tried, seed=12)]
-    assert np.mean([p is not None and p < 0.05 for p in p_values]) == pytest.approx(0.80, abs=0.05)
+    found = np.array(p_values(setting, tried, seed=12))
+    assert np.mean(found < 0.05) == pytest.approx(0.80, abs=0.05)
 
 
 def test_the_product_picks_its_method_without_looking_at_the_result() -> None:
-    """Where the choice turns on control's buyers (400), coverage does not suffer."""
-    found = money(Setting(40_000, 40_000, 1.5, 0.2), REPLICATIONS)["product"]
-    assert found.held >= 0.93
+    """Where the choice between Welch and relabelling turns on the skewness of a mean, coverage does not suffer."""
+    setting = Setting(85_000, 85_000, 0.5, 0.2)
+    chosen = {amount_method(*pair, "revenue").interval_name for pair in arms(setting, 100)}  # type: ignore[union-attr]
+    assert chosen == {"Welch", "relabelled orders"}
+    assert money(setting, REPLICATIONS, others=False)["product"].held >= 0.93
 
 
 @pytest.mark.parametrize("lift", LIFTS)
 @pytest.mark.parametrize("sigma", [1.5, 2.0])
 def test_money_intervals_hold_the_truth_at_thirty_to_seventy(sigma: float, lift: float) -> None:
     """With 450 buyers in control, where Welch overclaims."""
-    found = money(Setting(45_000, 105_000, sigma, lift), REPLICATIONS)["product"]
+    found = money(Setting(45_000, 105_000, sigma, lift), REPLICATIONS, others=False)["product"]
     assert found.held >= 0.93
-    assert found.above <= 0.035
+    assert found.above <= 0.04

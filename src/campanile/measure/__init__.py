@@ -3,7 +3,8 @@
     types            ArmStatistics (add with +), Comparison, ArmCosts, Economics; scaled, shift, merged
     counts           Count and Moments: one arm on one metric
     rates            wilson, newcombe, pooled z, Fisher
-    amounts          money per customer: quasi-Poisson score, Welch, pooled variance
+    relabelled       money per customer by drawing again who was in which arm
+    amounts          amounts of which only moments are known: quasi-Poisson score, Welch, pooled variance
     lift             Katz and Fieller
     compare          the method chosen by what the data are: compare, compare_profit, compare_adjusted
     ratio            revenue per order, items per order: the delta method over customers
@@ -55,6 +56,7 @@ from campanile.measure.prior import LiftReadout, lift_estimate, lift_readout
 from campanile.measure.rates import compare_rates, fisher_p, newcombe, pooled_z, pooled_z_p, wilson
 from campanile.measure.ratio import Ratio, compare_ratio, ratio_estimate
 from campanile.measure.ratio_mismatch import SampleRatio, srm, standardised_difference
+from campanile.measure.relabelled import relabelled_interval, relabelled_lift, relabelled_p
 from campanile.measure.sequential import always_valid, always_valid_interval, always_valid_p, always_valid_quantile
 from campanile.measure.strata import Stratified, post_stratified
 from campanile.measure.types import (
@@ -145,6 +147,9 @@ __all__ = [
     "rate_not_worse",
     "rate_readout",
     "ratio_estimate",
+    "relabelled_interval",
+    "relabelled_lift",
+    "relabelled_p",
     "scaled",
     "score_interval",
     "score_lift",

@@ -5,14 +5,18 @@ Reads the statistics of two arms. Returns a `Comparison` that names its methods.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
 
 from campanile.measure import amounts
 from campanile.measure.counts import Moments, moments_of
 from campanile.measure.lift import Limits
 from campanile.measure.rates import compare_rates
+from campanile.measure.relabelled import Orders, orders_of, relabelled_interval, relabelled_lift, relabelled_p
 from campanile.measure.types import ArmStatistics, Comparison, Kind, scaled, shift
 
 #: Welch needs an arm of at least this share of the two (at 30/70 it still overclaims; simulated) ...
@@ -22,36 +26,83 @@ LEAST_BUYERS = 400
 #: Of the values that are not zero, the share below zero up to which the variance still grows with the mean (simulated).
 MOST_NEGATIVE = 0.2
 
+#: Relabelling takes it that most customers buy nothing: at most this share of them buys.
+MOST_BUYERS = 0.5
+#: With the orders known, Welch is taken where the mean of neither arm is more skewed than this: there it overclaims by
+#: half a point, and needs no law of orders that both arms share.
+MOST_SKEW = 0.05
+
 #: The method where no value differs from another.
 WITHHELD = "withheld: values do not vary"
 
 
-class _PValue(Protocol):
-    def __call__(self, control: Moments, treatment: Moments, *, difference: float = 0.0) -> float: ...
-
-
-class _Interval(Protocol):
-    def __call__(self, control: Moments, treatment: Moments, *, alpha: float = 0.05) -> Limits: ...
+#: What a method needs to know of an arm: its moments, or its orders by class of amount.
+Known = TypeVar("Known", Moments, Orders)
 
 
 @dataclass(frozen=True, slots=True)
-class AmountMethod:
-    """A test of amounts, the interval that inverts it, and the lift's interval that agrees with both."""
+class AmountMethod(Generic[Known]):
+    """A test of amounts, the interval that inverts it, and the lift's interval that agrees with both.
+
+    Attributes:
+        known: What it needs to know of an arm.
+    """
 
     interval_name: str
     p_name: str
-    p_value: _PValue
+    known: Callable[[ArmStatistics, str], Known]
+    p_value: Callable[..., float]
     interval: Callable[..., tuple[float, float]]
-    lift: _Interval
+    lift: Callable[..., Limits]
+
+    def judged(self, comparison: Comparison, first: Known, second: Known) -> Comparison:
+        """The comparison with what the method says of what is known of both arms."""
+        low, high = self.interval(first, second, alpha=comparison.alpha)
+        lifted = comparison.mean_control > 0
+        lift_low, lift_high = self.lift(first, second, alpha=comparison.alpha) if lifted else (None, None)
+        return replace(
+            comparison,
+            low=low,
+            high=high,
+            p_value=self.p_value(first, second),
+            interval_method=self.interval_name,
+            p_method=self.p_name,
+            lift_low=lift_low,
+            lift_high=lift_high,
+        )
+
+    def compared(self, control: ArmStatistics, treatment: ArmStatistics, comparison: Comparison) -> Comparison:
+        """The comparison with what the method says of both arms."""
+        metric = comparison.metric
+        return self.judged(comparison, self.known(control, metric), self.known(treatment, metric))
+
+    def p_of(self, control: ArmStatistics, treatment: ArmStatistics, metric: str, difference: float) -> float:
+        """The p-value that the means differ by `difference`."""
+        return self.p_value(self.known(control, metric), self.known(treatment, metric), difference=difference)
+
+    def interval_of(
+        self, control: ArmStatistics, treatment: ArmStatistics, metric: str, alpha: float
+    ) -> tuple[float, float]:
+        """The interval of the difference."""
+        return self.interval(self.known(control, metric), self.known(treatment, metric), alpha=alpha)
 
 
-SCORE = AmountMethod(
-    "quasi-Poisson score", "pooled-variance t", amounts.score_p, amounts.score_interval, amounts.score_lift
+RELABELLED = AmountMethod(
+    "relabelled orders", "relabelled orders", orders_of, relabelled_p, relabelled_interval, relabelled_lift
 )
-WELCH = AmountMethod("Welch", "Welch t", amounts.welch_p, amounts.welch_interval, amounts.welch_lift)
+SCORE = AmountMethod(
+    "quasi-Poisson score",
+    "pooled-variance t",
+    moments_of,
+    amounts.score_p,
+    amounts.score_interval,
+    amounts.score_lift,
+)
+WELCH = AmountMethod("Welch", "Welch t", moments_of, amounts.welch_p, amounts.welch_interval, amounts.welch_lift)
 POOLED = AmountMethod(
     "pooled variance, because of values below zero",
     "pooled-variance t",
+    moments_of,
     amounts.pooled_p,
     amounts.pooled_interval,
     amounts.pooled_lift,
@@ -97,13 +148,26 @@ def compare(
     return compared(control, treatment, metric, alpha=alpha)
 
 
-def amount_method(control: ArmStatistics, treatment: ArmStatistics, metric: str) -> AmountMethod | None:
+def amount_method(
+    control: ArmStatistics, treatment: ArmStatistics, metric: str
+) -> AmountMethod[Moments] | AmountMethod[Orders] | None:
     """The method for an amount per customer; None when no value varies, so nothing can be said.
 
     >>> many, few = (ArmStatistics("a", 10_000, {"x": 900}, {"x": 9e6}, nonzero={"x": n}) for n in (900, 90))
     >>> amount_method(many, many, "x").interval_name, amount_method(few, many, "x").interval_name
     ('Welch', 'quasi-Poisson score')
     """
+    by_moments = moment_method(control, treatment, metric)
+    arms = (control, treatment)
+    buyers, n = sum(arm.nonzero.get(metric, 0) for arm in arms), control.n + treatment.n
+    known = all(metric in arm.classes for arm in arms) and 0 < buyers <= MOST_BUYERS * n
+    if not known or by_moments is None or by_moments is POOLED:
+        return by_moments
+    return WELCH if _skew(control, treatment, metric) <= MOST_SKEW else RELABELLED
+
+
+def moment_method(control: ArmStatistics, treatment: ArmStatistics, metric: str) -> AmountMethod[Moments] | None:
+    """The method for an amount of which only mean and variance are known, as after an adjustment."""
     arms = (control, treatment)
     if control.n + treatment.n < 3 or not any(arm.squares[metric] for arm in arms):
         return None
@@ -124,10 +188,12 @@ def compare_amounts(
     ...         for name, values in [("control", [0] * 95 + [100] * 5), ("sms", [0] * 850 + [100] * 150)]]
     >>> found = compare_amounts(*arms, "revenue")
     >>> found.interval_method, found.p_value < 0.05, found.low > 0, found.lift_low > 0
-    ('quasi-Poisson score', True, True, True)
+    ('relabelled orders', True, True, True)
     """
     plain = Adjusted(moments_of(control, metric), moments_of(treatment, metric), by="")
-    return compare_adjusted(control, treatment, metric, plain, alpha=alpha)
+    comparison = _uninferred(control, treatment, metric, plain, alpha)
+    method = amount_method(control, treatment, metric)
+    return comparison if method is None else method.compared(control, treatment, comparison)
 
 
 def compare_adjusted(
@@ -135,7 +201,7 @@ def compare_adjusted(
 ) -> Comparison:
     """The difference of two adjusted means (CUPED, post-stratified, of the delivered, per order).
 
-    The method is that of the metric before adjustment, so an adjustment never changes it to a bolder one; a mean
+    The method is that of the moments before adjustment, so an adjustment never changes it to a bolder one; a mean
     adjusted to zero or below takes the pooled variance.
 
     >>> arms = [ArmStatistics.from_values(name, {"revenue": [0] * 95 + [100] * 5}) for name in ("control", "sms")]
@@ -143,8 +209,24 @@ def compare_adjusted(
     >>> compare_adjusted(*arms, "revenue", halved).interval_method
     'quasi-Poisson score, CUPED'
     """
-    first, second, by, kind = adjusted
-    comparison = Comparison(
+    first, second, by, _ = adjusted
+    comparison = _uninferred(control, treatment, metric, adjusted, alpha)
+    method = moment_method(control, treatment, metric)
+    if method is None or not first.variance + second.variance > 0:
+        return comparison
+    if not all(part.mean > 0 or not part.variance for part in (first, second)):
+        method = POOLED
+    found = method.judged(comparison, first, second)
+    named = f", {by}" if by else ""
+    return replace(found, interval_method=found.interval_method + named, p_method=found.p_method + named)
+
+
+def _uninferred(
+    control: ArmStatistics, treatment: ArmStatistics, metric: str, adjusted: Adjusted, alpha: float
+) -> Comparison:
+    """The comparison before any method has spoken."""
+    first, second, _, kind = adjusted
+    return Comparison(
         metric=metric,
         kind=kind,
         control=control.arm,
@@ -164,14 +246,6 @@ def compare_adjusted(
         buyers_control=control.nonzero.get(metric),
         buyers_treatment=treatment.nonzero.get(metric),
     )
-    method = amount_method(control, treatment, metric)
-    if method is None or not first.variance + second.variance > 0:
-        return comparison
-    if not all(part.mean > 0 or not part.variance for part in (first, second)):
-        method = POOLED
-    found = _inferred(comparison, method, first, second)
-    named = f", {by}" if by else ""
-    return replace(found, interval_method=found.interval_method + named, p_method=found.p_method + named)
 
 
 def compare_profit(
@@ -193,30 +267,24 @@ def compare_profit(
     method = amount_method(control, treatment, profit.metric)
     if method is None:
         return moved
-    p_value = method.p_value(
-        moments_of(control, profit.metric),
-        moments_of(treatment, profit.metric),
-        difference=profit.contact / profit.margin_rate,
-    )
-    return replace(moved, p_value=p_value)
+    break_even = profit.contact / profit.margin_rate
+    return replace(moved, p_value=method.p_of(control, treatment, profit.metric, break_even))
+
+
+def _skew(control: ArmStatistics, treatment: ArmStatistics, metric: str) -> float:
+    """The skewness of the mean of the arm with fewer buyers, by the orders of both: control's own would decide by luck.
+
+    >>> arms = [ArmStatistics.from_values(name, {"x": [0] * 900 + [100] * 100}) for name in ("control", "sms")]
+    >>> round(_skew(*arms, "x"), 3)
+    0.1
+    """
+    orders = [orders_of(arm, metric) for arm in (control, treatment)]
+    cubes = sum(float(arm.counts @ np.abs(arm.amounts) ** 3) for arm in orders)
+    squares, buyers = sum(arm.squares for arm in orders), sum(arm.buyers for arm in orders)
+    fewest = min(arm.buyers for arm in orders)
+    return cubes / squares**1.5 * math.sqrt(buyers / fewest) if fewest else math.inf
 
 
 def _grows(arm: ArmStatistics, metric: str) -> bool:
     """Whether a variance proportional to the mean can hold: the mean is above zero, or every value is zero."""
     return arm.sums[metric] > 0 or not arm.squares[metric]
-
-
-def _inferred(comparison: Comparison, method: AmountMethod, first: Moments, second: Moments) -> Comparison:
-    alpha = comparison.alpha
-    low, high = method.interval(first, second, alpha=alpha)
-    lift_low, lift_high = method.lift(first, second, alpha=alpha) if first.mean > 0 else (None, None)
-    return replace(
-        comparison,
-        low=low,
-        high=high,
-        p_value=method.p_value(first, second),
-        interval_method=method.interval_name,
-        p_method=method.p_name,
-        lift_low=lift_low,
-        lift_high=lift_high,
-    )

@@ -9,11 +9,13 @@ customer; so the relation counts messages, and the cost of an arm is its count t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import ibis
 import ibis.expr.types as ir
@@ -25,7 +27,7 @@ from campanile.errors import CampanileError
 from campanile.events import MessageState
 from campanile.measure.persons import Merged, by_person
 from campanile.measure.persons import merged_units as count_merged
-from campanile.measure.types import Aggregate, ArmStatistics
+from campanile.measure.types import CLASSES_PER_DOUBLING, Aggregate, ArmStatistics
 
 #: Column of the relation by metric. Money is in minor units.
 METRICS: Mapping[str, str] = {
@@ -40,6 +42,8 @@ METRICS: Mapping[str, str] = {
 #: Margin by a rate of list prices, one whole number per customer in parts of a minor unit (`list_margin_parts`).
 LIST_MARGIN = "list_margin_per_customer"
 _LIST_MARGIN = "list_margin"
+#: The money that judges, whose orders are counted by class. Of the other amounts a mean and a variance will do.
+_CLASSED = ("revenue_per_customer", LIST_MARGIN)
 
 #: Counted 0 or 1 per customer (messages: how many), summed by arm.
 COUNTERS = (
@@ -90,6 +94,11 @@ class ArmOutcome:
 
     statistics: ArmStatistics
     counts: Mapping[str, int | None]
+
+    def __add__(self, other: ArmOutcome) -> ArmOutcome:
+        """What both parts of one arm did."""
+        counts = {name: _sum(count, other.counts[name]) for name, count in self.counts.items()}
+        return ArmOutcome(self.statistics + other.statistics, counts)
 
 
 @dataclass(frozen=True)
@@ -166,7 +175,11 @@ def span(database: CustomerDatabase, wave: Wave) -> Span:
 
 
 def arm_outcomes(relation: ir.Table) -> dict[str, ArmOutcome]:
-    """What each arm did, from one scan: counts, exact sums and variances by the engine."""
+    """What each arm did, from one scan: counts, exact sums and variances by the engine.
+
+    The engine groups by arm and by the class of the money that judges, so that the same scan tells how unequal the
+    orders are; the groups of an arm are added up here.
+    """
     figures: dict[str, ir.Scalar] = {"n": relation.count()}
     for metric, name in _measured(relation).items():
         column = relation[name]
@@ -177,8 +190,25 @@ def arm_outcomes(relation: ir.Table) -> dict[str, ArmOutcome]:
             f"{metric}.negative": (column < 0).sum(),
         }
     figures |= {name: relation[name].sum() for name in COUNTERS}
-    rows = relation.group_by("arm").aggregate(**figures).to_pyarrow().to_pylist()
-    return {row["arm"]: _arm(row, _measured(relation)) for row in rows}
+    classed = [metric for metric in _CLASSED if metric in _measured(relation)]
+    classes = {f"{metric}.class": amount_class(relation[_measured(relation)[metric]]) for metric in classed}
+    rows = relation.group_by(arm=relation["arm"], **classes).aggregate(**figures).to_pyarrow().to_pylist()
+    arms: dict[str, ArmOutcome] = {}
+    for row in sorted(rows, key=lambda row: [str(row["arm"]), *(row[name] for name in classes)]):
+        found = _arm(row, _measured(relation), classed)
+        arms[row["arm"]] = arms[row["arm"]] + found if row["arm"] in arms else found
+    return arms
+
+
+def amount_class(amount: ir.Value) -> ir.IntegerValue:
+    """The class of an amount (`CLASSES_PER_DOUBLING`), negative below zero; 0 for nothing.
+
+    Engines may place an amount on the border of two classes differently; both count it with its exact amount.
+    """
+    number = cast(ir.IntegerColumn, amount)
+    size = cast(ir.FloatingValue, number.abs().nullif(0).cast("float64"))
+    place = 1 + cast(ir.NumericValue, size.ln() * (CLASSES_PER_DOUBLING / math.log(2))).floor().cast("int64")
+    return cast(ir.IntegerValue, ibis.ifelse(number < 0, -place, place).fill_null(0))
 
 
 def _measured(relation: ir.Table) -> dict[str, str]:
@@ -212,13 +242,15 @@ def newest_order(database: CustomerDatabase, read_at: datetime) -> tuple[datetim
     return newest.replace(tzinfo=UTC), int(recent.to_pyarrow().as_py()) / 7
 
 
-def _arm(row: Mapping[str, object], names: Collection[str]) -> ArmOutcome:
+def _arm(row: Mapping[str, object], names: Collection[str], classed: Collection[str]) -> ArmOutcome:
+    """What one group of an arm did: customers whose amounts are of one class."""
     metrics = {
         metric: Aggregate(
             row[f"{metric}.sum"],  # type: ignore[arg-type]
             row[f"{metric}.var"],  # type: ignore[arg-type]
             nonzero=_whole(row[f"{metric}.nonzero"]) or 0,
             negative=_whole(row[f"{metric}.negative"]) or 0,
+            classes=_one_class(row, metric) if metric in classed else None,
         )
         for metric in names
     }
@@ -228,6 +260,15 @@ def _arm(row: Mapping[str, object], names: Collection[str]) -> ArmOutcome:
         metrics,
     )
     return ArmOutcome(statistics, {name: _whole(row[name]) for name in COUNTERS})
+
+
+def _sum(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first + (second or 0)
+
+
+def _one_class(row: Mapping[str, object], metric: str) -> dict[int, tuple[int, int]]:
+    place = _whole(row[f"{metric}.class"])
+    return {place: (_whole(row["n"]) or 0, _whole(row[f"{metric}.sum"]) or 0)} if place else {}
 
 
 def _whole(value: object) -> int | None:

@@ -6,6 +6,7 @@ result is refused with every reason at once; no unit reaches Python.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,7 @@ import ibis.expr.types as ir
 
 from campanile.customers import engine
 from campanile.errors import Problem, ProblemsError, UsageError, did_you_mean
+from campanile.measure.outcomes import amount_class
 from campanile.measure.types import Aggregate, ArmStatistics
 from campanile.spec.elsewhere import ElsewhereSpec, TableMetric
 
@@ -25,6 +27,9 @@ SCALE = 10**6
 #: A cut with more levels is an id, not a classification.
 MOST_LEVELS = 50
 UNKNOWN = "unknown"
+
+#: Customers and sums by class of amount, by metric.
+_ByMetric = dict[str, dict[int, tuple[int, int]]]
 
 _TRUE, _FALSE = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
 _LARGEST = 1e12
@@ -70,13 +75,39 @@ class UnitsTable:
         level = rows[_cut(cut)] if cut else ibis.literal("")
         with engine.table_errors(self.path):
             found = rows.group_by(arm=rows["arm"], level=level).aggregate(**figures).to_pyarrow().to_pylist()
-        return {(row["arm"], row["level"]): _statistics(row, self.spec) for row in found}
+            classes = self._classes(level)
+        return {
+            (row["arm"], row["level"]): _statistics(row, self.spec, classes[row["arm"], row["level"]]) for row in found
+        }
+
+    def _classes(self, level: ir.Value) -> dict[tuple[str, str], _ByMetric]:
+        """The classes of every amount, by arm and level: a second scan, of the units that are not zero."""
+        counted = [self._one_metric(name, level) for name, metric in self.spec.metrics.items() if metric.kind != "rate"]
+        rows = ibis.union(*counted).to_pyarrow().to_pylist() if len(counted) > 1 else []
+        rows = counted[0].to_pyarrow().to_pylist() if len(counted) == 1 else rows
+        found: dict[tuple[str, str], _ByMetric] = defaultdict(lambda: defaultdict(dict))
+        for row in rows:
+            found[row["arm"], row["level"]][row["metric"]][row["place"]] = (row["n"], int(row["total"]))
+        return found
+
+    def _one_metric(self, name: str, level: ir.Value) -> ir.Table:
+        amount = cast(ir.IntegerColumn, self.rows[_metric(name)])
+        few = self.rows.select(arm=self.rows["arm"], level=level, amount=amount).filter(amount != 0)
+        grouped = few.group_by("arm", "level", place=amount_class(few["amount"]))
+        counted = grouped.aggregate(n=few.count(), total=few["amount"].sum().cast("decimal(38, 0)"))
+        return counted.mutate(metric=ibis.literal(name))
 
 
-def _statistics(row: Mapping[str, Any], spec: ElsewhereSpec) -> ArmStatistics:
+def _statistics(row: Mapping[str, Any], spec: ElsewhereSpec, classes: _ByMetric) -> ArmStatistics:
     metrics = {
-        name: Aggregate(row[f"sum {name}"], row[f"var {name}"], row[f"nonzero {name}"], row[f"negative {name}"])
-        for name in spec.metrics
+        name: Aggregate(
+            row[f"sum {name}"],
+            row[f"var {name}"],
+            row[f"nonzero {name}"],
+            row[f"negative {name}"],
+            None if metric.kind == "rate" else classes[name],
+        )
+        for name, metric in spec.metrics.items()
     }
     return ArmStatistics.from_aggregates(row["arm"], row["n"], metrics)
 

@@ -123,7 +123,7 @@ def _methods(readout: Readout) -> tuple[tuple[str, str], ...]:
     level = f"{(1 - readout.setting.alpha) * 100:g}%"
     if not readout.comparisons:
         words = (
-            "Newcombe's interval for rates; a score interval for money beside a small control, Welch's in large arms."
+            "Newcombe's interval for rates; relabelled orders for money, Welch's where either arm has many even ones."
         )
         return ((f"Intervals at {level}", words),)
     found = {
