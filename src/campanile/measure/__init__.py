@@ -4,6 +4,7 @@
     counts           Count and Moments: one arm on one metric
     rates            wilson, newcombe, pooled z, Fisher
     relabelled       money per customer by drawing again who was in which arm
+    shape            whether the orders of two arms have one shape, which relabelling takes for granted
     amounts          amounts of which only moments are known: quasi-Poisson score, Welch, pooled variance
     lift             Katz and Fieller
     compare          the method chosen by what the data are: compare, compare_profit, compare_adjusted

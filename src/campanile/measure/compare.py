@@ -17,6 +17,7 @@ from campanile.measure.counts import Moments, moments_of
 from campanile.measure.lift import Limits
 from campanile.measure.rates import compare_rates
 from campanile.measure.relabelled import Orders, orders_of, relabelled_interval, relabelled_lift, relabelled_p
+from campanile.measure.shape import DIFFERENT, shape_statistic
 from campanile.measure.types import ArmStatistics, Comparison, Kind, scaled, shift
 
 #: Welch needs an arm of at least this share of the two (at 30/70 it still overclaims; simulated) ...
@@ -99,6 +100,8 @@ SCORE = AmountMethod(
     amounts.score_lift,
 )
 WELCH = AmountMethod("Welch", "Welch t", moments_of, amounts.welch_p, amounts.welch_interval, amounts.welch_lift)
+#: Where the orders of the arms differ in shape, no law of orders is common to both.
+UNLIKE = replace(WELCH, interval_name="Welch, because the arms' orders differ in shape")
 POOLED = AmountMethod(
     "pooled variance, because of values below zero",
     "pooled-variance t",
@@ -163,7 +166,10 @@ def amount_method(
     known = all(metric in arm.classes for arm in arms) and 0 < buyers <= MOST_BUYERS * n
     if not known or by_moments is None or by_moments is POOLED:
         return by_moments
-    return WELCH if _skew(control, treatment, metric) <= MOST_SKEW else RELABELLED
+    if _skew(control, treatment, metric) <= MOST_SKEW:
+        return WELCH
+    alike = shape_statistic(orders_of(control, metric), orders_of(treatment, metric)) <= DIFFERENT
+    return RELABELLED if alike else UNLIKE
 
 
 def moment_method(control: ArmStatistics, treatment: ArmStatistics, metric: str) -> AmountMethod[Moments] | None:
