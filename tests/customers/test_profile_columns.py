@@ -13,6 +13,7 @@ from campanile.audience.select import select
 from campanile.customers.database import PROFILE, CustomerDatabase
 from campanile.customers.importing import import_tables
 from campanile.customers.profile import ensure_profile, refresh_profile
+from campanile.spec.project import load_project
 from campanile.spec.targets import read_target_file
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
@@ -145,8 +146,8 @@ def test_what_happens_later_changes_no_column(shop, opened, profile, monkeypatch
     }
     write(shop, later=later.items())
     monkeypatch.setattr(clock, "now", lambda: AS_OF + timedelta(days=60))
-    project = shop.project(MAPPING)
-    shop.root.joinpath("runs").rename(shop.root / "before")
+    shop.project(MAPPING)
+    project = load_project(shop.root, home=shop.root / "later")
     with CustomerDatabase.open(project) as database:
         import_tables(project, database)
         ensure_profile(project, database, AS_OF)

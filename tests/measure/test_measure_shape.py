@@ -39,7 +39,9 @@ def test_equal_shapes_are_seldom_called_different_whatever_their_law() -> None:
     rng = np.random.default_rng(3)
     alarms = wolf = 0
     for _ in range(400):
-        parts = [np.maximum(np.rint(np.exp(12 + rng.laplace(0, 0.7, size))), 1).astype(np.int64) for size in (300, 1_200)]
+        parts = [
+            np.maximum(np.rint(np.exp(12 + rng.laplace(0, 0.7, size))), 1).astype(np.int64) for size in (300, 1_200)
+        ]
         orders = [orders_of(arm("a", 20_000, part), "revenue") for part in parts]
         alarms += shape_statistic(*orders) > DIFFERENT
         wolf += stats.bartlett(*map(np.log, parts)).pvalue < 0.001

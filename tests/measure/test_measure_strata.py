@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -78,7 +80,8 @@ def test_one_stratum_is_the_plain_comparison(one: list[int], other: list[int]) -
     cells = {"all": {"control": one, "sms": other}}
     arms = strata(cells)["all"]
     found = compare_adjusted(arms["control"], arms["sms"], "x", judged(cells).adjusted)
-    plain = compare_amounts(arms["control"], arms["sms"], "x")
+    # By moments: adjusted figures have no orders of their own that could be relabelled.
+    plain = compare_amounts(*(replace(arms[name], classes={}) for name in ("control", "sms")), "x")
     assert found.difference == pytest.approx(plain.difference, abs=1e-9)
     assert (found.low is None) == (plain.low is None)
     if plain.low is not None:
