@@ -21,7 +21,7 @@ CUSTOMERS = 8
 lines = st.lists(forms.conditions, min_size=1, max_size=3)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 10**6),
     who=lines,

@@ -40,8 +40,6 @@ def test_what_is_asked_later_is_added_and_nothing_is_lost(shop: Project) -> None
         ensure_profile(shop, database, LATER, fields=["preferred_hour"])
         assert {"favourite_category", "preferred_hour"} <= profile(database).keys()
         assert "clv_12m" not in profile(database)
-        ensure_profile(shop, database, LATER)
-        assert "clv_12m" in profile(database)
 
 
 def test_a_whole_profile_stands_whatever_is_asked(shop: Project) -> None:

@@ -52,9 +52,14 @@ def test_a_rehearsal_again_gives_the_same_figures(tmp_path: Path) -> None:
 
 
 def test_another_seed_gives_another_shop(tmp_path: Path) -> None:
-    project = load_project(ROOT, home=tmp_path)
-    sizes = {rehearse(project, "winback", Script(customers=600, seed=seed)).plan.audience for seed in (1, 2)}
-    assert len(sizes) == 2
+    shops = []
+    for number, seed in enumerate((1, 2, 2)):
+        write_shop(tmp_path / str(number), as_of=DUE, customers=300, seed=seed)
+        shops.append({path.name: path.read_bytes() for path in (tmp_path / str(number)).iterdir()})
+    first, second, again = shops
+    assert second == again
+    assert first.keys() == second.keys()
+    assert all(first[name] != second[name] for name in ("customers.csv", "orders.csv"))
 
 
 @pytest.fixture(scope="module")
