@@ -190,7 +190,9 @@ def test_a_killed_planning_leaves_a_whole_plan_or_none(shop: Project) -> None:
 
     def plan_until(seconds: float) -> tuple[int, float]:
         """How the planning ended, killed after so many seconds, and how long it took."""
-        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment, text=True)
+        # Started in the root, it would find the conftest there.
+        where, words = ROOT / "tests", [sys.executable, "-c", code]
+        child = subprocess.Popen(words, stdout=subprocess.PIPE, env=environment, cwd=where, text=True)
         assert child.stdout is not None
         child.stdout.readline()
         begun = time.monotonic()
