@@ -123,7 +123,8 @@ def _methods(readout: Readout) -> tuple[tuple[str, str], ...]:
     level = f"{(1 - readout.setting.alpha) * 100:g}%"
     if not readout.comparisons:
         words = (
-            "Newcombe's interval for rates; relabelled orders for money, Welch's where either arm has many even ones."
+            "Newcombe's interval for rates; relabelled orders for money, "
+            "Welch's where orders are many and even, or differ in shape."
         )
         return ((f"Intervals at {level}", words),)
     found = {
