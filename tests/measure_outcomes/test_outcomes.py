@@ -11,7 +11,8 @@ import pytest
 
 from campanile.clock import Duration
 from campanile.errors import CampanileError
-from campanile.measure.outcomes import ArmOutcome, Wave, arm_outcomes, newest_order, outcomes, response_curve, span
+from campanile.measure.outcomes import Wave, newest_order, outcomes, response_curve, span
+from campanile.measure.sums import ArmOutcome, measure
 from campanile.measure.types import ArmStatistics
 from readout.readout_world import AFTER, DUE, ENDS, Order, World, golden, stores
 
@@ -45,7 +46,7 @@ def rows(world: World, **changes: object) -> dict[str, dict[str, object]]:
 
 def arms(world: World, **changes: object) -> dict[str, ArmOutcome]:
     return with_wave(
-        world, lambda database, wave: arm_outcomes(outcomes(database, wave, span(database, wave))), **changes
+        world, lambda database, wave: measure(outcomes(database, wave, span(database, wave))).arms, **changes
     )
 
 

@@ -86,6 +86,10 @@ class World:
     #: customer -> due moment, where it is not DUE.
     due: dict[str, datetime] = field(default_factory=dict)
     pre_orders: dict[str, int] = field(default_factory=dict)
+    #: Stratum by customer, where it is not "all".
+    strata: dict[str, str] = field(default_factory=dict)
+    #: Value by customer, by cut.
+    cuts: dict[str, dict[str, str | None]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=lambda: dict(FILES))
     messages_for_control: int = 0
     registered: bool = True
@@ -187,10 +191,14 @@ class World:
             {
                 "customer_id": [customer for customer, _ in rows],
                 "arm": [arm for _, arm in rows],
-                "stratum": ["all"] * len(rows),
+                "stratum": [self.strata.get(customer, "all") for customer, _ in rows],
                 "due_at": _times([self._due(customer) for customer, _ in rows]),
                 "pre_orders": pa.array([self.pre_orders.get(customer, 0) for customer, _ in rows], pa.int64()),
                 "pre_revenue": pa.array([100 * self.pre_orders.get(customer, 0) for customer, _ in rows], pa.int64()),
+                **{
+                    cut: pa.array([values.get(customer) for customer, _ in rows], pa.string())
+                    for cut, values in self.cuts.items()
+                },
             }
         )
 

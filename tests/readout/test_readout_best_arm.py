@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from campanile.measure.outcomes import COUNTERS, ArmOutcome
+from campanile.measure.outcomes import COUNTERS
+from campanile.measure.sums import ArmOutcome
 from campanile.measure.types import ArmStatistics
 from campanile.money import Currency
 from campanile.readout.effects import Effects

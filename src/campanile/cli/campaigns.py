@@ -189,6 +189,7 @@ def resolve_command(
     help="A table with one row per unit, of an experiment elsewhere.",
 )
 @click.option("--experiment", type=click.Path(path_type=Path), help="With --from: how the table is read and judged.")
+@click.option("--again", type=click.Path(path_type=Path), help="Compute a readout again from its evidence.json alone.")
 @json_option
 def readout_command(
     campaign: str | None,
@@ -197,12 +198,19 @@ def readout_command(
     at: str | None,
     table: Path | None,
     experiment: Path | None,
+    again: Path | None,
     as_json: bool,
 ) -> None:
     """Read the experiment of CAMPAIGN: can it be trusted, did it work, did it pay; as HTML, Markdown, JSON, CSV.
 
-    With --from and --experiment, read a table of an experiment that was run elsewhere in the same way.
+    With --from and --experiment, read a table of an experiment that was run elsewhere in the same way. With --again,
+    compute an earlier readout anew from the sums that were kept with it; no database is needed.
     """
+    if again is not None:
+        if table or experiment or campaign or at:
+            raise click.UsageError("give --again alone")
+        _read_again(again, as_json=as_json)
+        return
     if table is not None or experiment is not None:
         if table is None or experiment is None or campaign is not None or at is not None:
             raise click.UsageError("give --from and --experiment together, and neither CAMPAIGN nor --now with them")
@@ -231,6 +239,20 @@ def _read_campaign(project: Project, campaign: str, at: str | None, *, as_json: 
     else:
         click.echo(readout.verdict.sentence)
         click.echo("\n".join(str(path) for path in paths))
+
+
+def _read_again(evidence: Path, *, as_json: bool) -> None:
+    """Computes a readout from the evidence that was kept with it, and prints it."""
+    from campanile.readout.evidence import read_again
+    from campanile.report.compose import document
+    from campanile.report.jsonable import jsonable
+    from campanile.report.markdown import markdown
+
+    readout = read_again(evidence)
+    if as_json:
+        print_json(jsonable(readout))
+    else:
+        click.echo(markdown(document(readout)))
 
 
 def _read_table(root: Path, home: Path | None, table: Path, experiment: Path, *, as_json: bool) -> None:

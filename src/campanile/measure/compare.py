@@ -217,14 +217,23 @@ def compare_adjusted(
     """
     first, second, by, _ = adjusted
     comparison = _uninferred(control, treatment, metric, adjusted, alpha)
-    method = moment_method(control, treatment, metric)
-    if method is None or not first.variance + second.variance > 0:
+    method = _method_after(control, treatment, metric, adjusted)
+    if method is None:
         return comparison
-    if not all(part.mean > 0 or not part.variance for part in (first, second)):
-        method = POOLED
     found = method.judged(comparison, first, second)
     named = f", {by}" if by else ""
     return replace(found, interval_method=found.interval_method + named, p_method=found.p_method + named)
+
+
+def _method_after(
+    control: ArmStatistics, treatment: ArmStatistics, metric: str, adjusted: Adjusted
+) -> AmountMethod[Moments] | None:
+    """The method for adjusted means; None when nothing varies any more."""
+    first, second, *_ = adjusted
+    method = moment_method(control, treatment, metric)
+    if method is None or not first.variance + second.variance > 0:
+        return None
+    return method if all(part.mean > 0 or not part.variance for part in (first, second)) else POOLED
 
 
 def _uninferred(
@@ -255,11 +264,17 @@ def _uninferred(
 
 
 def compare_profit(
-    control: ArmStatistics, treatment: ArmStatistics, profit: Profit, *, alpha: float = 0.05
+    control: ArmStatistics,
+    treatment: ArmStatistics,
+    profit: Profit,
+    *,
+    alpha: float = 0.05,
+    adjusted: Adjusted | None = None,
 ) -> Comparison:
     """The difference in profit per customer, before fixed cost; the p-value is that of no profit.
 
-    Contact cost is known, so it moves the interval and does not widen it.
+    Contact cost is known, so it moves the interval and does not widen it. `adjusted` holds the means of the profit's
+    metric after an adjustment.
 
     >>> arms = [ArmStatistics.from_values(name, {"revenue": values})
     ...         for name, values in [("control", [0] * 95 + [100] * 5), ("sms", [0] * 850 + [100] * 150)]]
@@ -267,14 +282,17 @@ def compare_profit(
     >>> round(found.difference, 6), found.p_value < 0.05, found.low > 0
     (1.0, False, False)
     """
-    amount = compare_amounts(control, treatment, profit.metric, alpha=alpha)
-    name = "profit_per_customer"
+    name, break_even = "profit_per_customer", profit.contact / profit.margin_rate
+    if adjusted is not None:
+        amount = compare_adjusted(control, treatment, profit.metric, adjusted, alpha=alpha)
+        after = _method_after(control, treatment, profit.metric, adjusted)
+        p_value = None if after is None else after.p_value(*adjusted[:2], difference=break_even)
+    else:
+        amount = compare_amounts(control, treatment, profit.metric, alpha=alpha)
+        method = amount_method(control, treatment, profit.metric)
+        p_value = None if method is None else method.p_of(control, treatment, profit.metric, break_even)
     moved = shift(scaled(amount, profit.margin_rate, name), -profit.contact, name)
-    method = amount_method(control, treatment, profit.metric)
-    if method is None:
-        return moved
-    break_even = profit.contact / profit.margin_rate
-    return replace(moved, p_value=method.p_of(control, treatment, profit.metric, break_even))
+    return replace(moved, p_value=p_value)
 
 
 def _skew(control: ArmStatistics, treatment: ArmStatistics, metric: str) -> float:

@@ -6,8 +6,9 @@ Reads comparisons of one metric and one pair of arms, one for each level of a cu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from campanile.measure.counts import normal_quantile
 from campanile.measure.lift import Estimate
@@ -36,6 +37,12 @@ class Heterogeneity:
     p_value: float | None
     between: float
     pooled: float | None
+
+    def judges(self, part: Part) -> bool:
+        """Whether the part is a level of this cut, of this metric and pair of arms."""
+        found = part.comparison
+        mine = (self.metric, self.treatment, self.control, self.cut)
+        return (found.metric, found.treatment, found.control, found.cut) == mine
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,25 @@ def corrected(parts: Sequence[Part]) -> tuple[Part, ...]:
         replace(each, comparison=replace(each.comparison, p_adjusted=by_index.get(index)))
         for index, each in enumerate(parts)
     )
+
+
+def examined(parts: Iterable[Part]) -> tuple[tuple[Part, ...], tuple[Heterogeneity, ...]]:
+    """The parts of any metrics, pairs of arms and cuts, corrected and shrunken; and for each cut whether they differ.
+
+    Corrected together are all levels of all cuts of one metric and one pair of arms.
+    """
+    done: list[Part] = []
+    tests: list[Heterogeneity] = []
+    for _, family in groupby(sorted(parts, key=_family), key=_family):
+        for cut, levels in groupby(corrected(list(family)), key=lambda each: each.comparison.cut):
+            same_cut = list(levels)
+            tests.append(heterogeneity(same_cut, cut or ""))
+            done += shrunken(same_cut, tests[-1])
+    return tuple(done), tuple(tests)
+
+
+def _family(each: Part) -> tuple[str, str, str]:
+    return each.comparison.metric, each.comparison.treatment, each.comparison.control
 
 
 def simultaneous(each: Part, levels: int) -> tuple[float, float]:

@@ -9,13 +9,11 @@ customer; so the relation counts messages, and the cost of an arm is its count t
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import cast
 
 import ibis
 import ibis.expr.types as ir
@@ -27,7 +25,6 @@ from campanile.errors import CampanileError
 from campanile.events import MessageState
 from campanile.measure.persons import Merged, by_person
 from campanile.measure.persons import merged_units as count_merged
-from campanile.measure.types import CLASSES_PER_DOUBLING, Aggregate, ArmStatistics
 
 #: Column of the relation by metric. Money is in minor units.
 METRICS: Mapping[str, str] = {
@@ -37,14 +34,12 @@ METRICS: Mapping[str, str] = {
     "discount_per_customer": "discount",
     "pre_orders": "pre_orders",
     "pre_revenue": "pre_revenue",
+    "reached": "written",
 }
 
 #: Margin by a rate of list prices, one whole number per customer in parts of a minor unit (`list_margin_parts`).
 LIST_MARGIN = "list_margin_per_customer"
-_LIST_MARGIN = "list_margin"
-#: The money that judges, whose orders are counted by class. Of the other amounts a mean and a variance will do.
-_CLASSED = ("revenue_per_customer", LIST_MARGIN)
-
+LIST_MARGIN_COLUMN = "list_margin"
 #: Counted 0 or 1 per customer (messages: how many), summed by arm.
 COUNTERS = (
     "planned",
@@ -69,11 +64,12 @@ class Wave:
 
     Attributes:
         campaign: Its own messages are no contact by others.
-        snapshot: Assignment Parquet: customer_id, arm, stratum, due_at (naive UTC), pre_orders, pre_revenue.
+        snapshot: Assignment Parquet: customer_id, arm, stratum, due_at (naive UTC), pre_orders, pre_revenue, the cuts.
         messages: Parquet exported by the ledger.
         window: How long responses count from due_at, half-open; days and hours are counted in UTC.
         read_at: Aware moment; nothing later is seen.
         list_rate: Margin as a share of list prices, where the shop's rate is one.
+        cuts: Columns of the snapshot whose values part the arms.
     """
 
     campaign: str
@@ -82,23 +78,7 @@ class Wave:
     window: Duration
     read_at: datetime
     list_rate: Decimal | None = None
-
-
-@dataclass(frozen=True)
-class ArmOutcome:
-    """What one arm did.
-
-    Attributes:
-        counts: Sum of each counter; None where the database does not hold it.
-    """
-
-    statistics: ArmStatistics
-    counts: Mapping[str, int | None]
-
-    def __add__(self, other: ArmOutcome) -> ArmOutcome:
-        """What both parts of one arm did."""
-        counts = {name: _sum(count, other.counts[name]) for name, count in self.counts.items()}
-        return ArmOutcome(self.statistics + other.statistics, counts)
+    cuts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,9 +92,9 @@ class Span:
 def outcomes(database: CustomerDatabase, wave: Wave, within: Span) -> ir.Table:
     """One row per assigned customer, control included; `within` is the wave's `span`, which spares the engine the rest.
 
-    Columns: customer_id, arm, stratum; responded (0/1: a valid order in the window), orders, revenue (minor units, net
-    of returns known at `read_at`, those without a known order included), discount; pre_orders, pre_revenue; and the
-    `COUNTERS`, NULL where the shop has no such table.
+    Columns: customer_id, arm, stratum, the wave's cuts; responded (0/1: a valid order in the window), orders, revenue
+    (minor units, net of returns known at `read_at`, those without a known order included), discount; pre_orders,
+    pre_revenue; and the `COUNTERS`, NULL where the shop has no such table.
     """
     units = _units(database, wave)
     windows = _Windows(units, within)
@@ -158,7 +138,7 @@ def _with_list_margin(relation: ir.Table, wave: Wave) -> ir.Table:
     if wave.list_rate is None:
         return relation
     share, whole = list_margin_parts(wave.list_rate)
-    return relation.mutate(**{_LIST_MARGIN: share * relation["revenue"] - (whole - share) * relation["discount"]})
+    return relation.mutate(**{LIST_MARGIN_COLUMN: share * relation["revenue"] - (whole - share) * relation["discount"]})
 
 
 def span(database: CustomerDatabase, wave: Wave) -> Span:
@@ -172,49 +152,6 @@ def span(database: CustomerDatabase, wave: Wave) -> Span:
     if found["first"] is None:
         raise CampanileError("the snapshot of the plan is empty", "restore it from a copy")
     return Span(found["first"].replace(tzinfo=UTC), found["ends"].replace(tzinfo=UTC))
-
-
-def arm_outcomes(relation: ir.Table) -> dict[str, ArmOutcome]:
-    """What each arm did, from one scan: counts, exact sums and variances by the engine.
-
-    The engine groups by arm and by the class of the money that judges, so that the same scan tells how unequal the
-    orders are; the groups of an arm are added up here.
-    """
-    figures: dict[str, ir.Scalar] = {"n": relation.count()}
-    for metric, name in _measured(relation).items():
-        column = relation[name]
-        figures |= {
-            f"{metric}.sum": column.sum(),
-            f"{metric}.var": column.cast("float64").var(how="sample"),
-            f"{metric}.nonzero": (column != 0).sum(),
-            f"{metric}.negative": (column < 0).sum(),
-        }
-    figures |= {name: relation[name].sum() for name in COUNTERS}
-    classed = [metric for metric in _CLASSED if metric in _measured(relation)]
-    classes = {f"{metric}.class": amount_class(relation[_measured(relation)[metric]]) for metric in classed}
-    rows = relation.group_by(arm=relation["arm"], **classes).aggregate(**figures).to_pyarrow().to_pylist()
-    arms: dict[str, ArmOutcome] = {}
-    for row in sorted(rows, key=lambda row: [str(row["arm"]), *(row[name] for name in classes)]):
-        found = _arm(row, _measured(relation), classed)
-        arms[row["arm"]] = arms[row["arm"]] + found if row["arm"] in arms else found
-    return arms
-
-
-def amount_class(amount: ir.Value) -> ir.IntegerValue:
-    """The class of an amount (`CLASSES_PER_DOUBLING`), negative below zero; 0 for nothing.
-
-    Engines may place an amount on the border of two classes differently; both count it with its exact amount.
-    """
-    number = cast(ir.IntegerColumn, amount)
-    size = cast(ir.FloatingValue, number.abs().nullif(0).cast("float64"))
-    place = 1 + cast(ir.NumericValue, size.ln() * (CLASSES_PER_DOUBLING / math.log(2))).floor().cast("int64")
-    return cast(ir.IntegerValue, ibis.ifelse(number < 0, -place, place).fill_null(0))
-
-
-def _measured(relation: ir.Table) -> dict[str, str]:
-    """Column by metric, of the metrics that the relation holds."""
-    named = {**METRICS, LIST_MARGIN: _LIST_MARGIN}
-    return {metric: column for metric, column in named.items() if column in relation.columns}
 
 
 def response_curve(database: CustomerDatabase, wave: Wave, within: Span) -> dict[str, dict[int, int]]:
@@ -242,47 +179,14 @@ def newest_order(database: CustomerDatabase, read_at: datetime) -> tuple[datetim
     return newest.replace(tzinfo=UTC), int(recent.to_pyarrow().as_py()) / 7
 
 
-def _arm(row: Mapping[str, object], names: Collection[str], classed: Collection[str]) -> ArmOutcome:
-    """What one group of an arm did: customers whose amounts are of one class."""
-    metrics = {
-        metric: Aggregate(
-            row[f"{metric}.sum"],  # type: ignore[arg-type]
-            row[f"{metric}.var"],  # type: ignore[arg-type]
-            nonzero=_whole(row[f"{metric}.nonzero"]) or 0,
-            negative=_whole(row[f"{metric}.negative"]) or 0,
-            classes=_one_class(row, metric) if metric in classed else None,
-        )
-        for metric in names
-    }
-    statistics = ArmStatistics.from_aggregates(
-        str(row["arm"]),
-        _whole(row["n"]) or 0,
-        metrics,
-    )
-    return ArmOutcome(statistics, {name: _whole(row[name]) for name in COUNTERS})
-
-
-def _sum(first: int | None, second: int | None) -> int | None:
-    return second if first is None else first + (second or 0)
-
-
-def _one_class(row: Mapping[str, object], metric: str) -> dict[int, tuple[int, int]]:
-    place = _whole(row[f"{metric}.class"])
-    return {place: (_whole(row["n"]) or 0, _whole(row[f"{metric}.sum"]) or 0)} if place else {}
-
-
-def _whole(value: object) -> int | None:
-    return None if value is None else int(str(value))
-
-
 def _units(database: CustomerDatabase, wave: Wave) -> ir.Table:
     """The assignment, one row per person, with the end of each one's window."""
     if not wave.snapshot.is_file():
         raise CampanileError(f"the snapshot {wave.snapshot.name} is missing", "restore it from a copy")
     units = database.ibis.read_parquet(wave.snapshot)
     lengths = {"months": wave.window.months, "days": wave.window.days, "hours": wave.window.hours}
-    columns = ("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue")
-    units = by_person(database, units.select(*columns))
+    columns = (*("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue"), *wave.cuts)
+    units = by_person(database, units.select(*columns), wave.cuts)
     ends = units["due_at"]
     for unit, length in lengths.items():
         ends = ends + ibis.interval(**{unit: length}) if length else ends

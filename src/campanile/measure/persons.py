@@ -7,7 +7,7 @@ either, so the person is left out of the analysis, and counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import ibis
@@ -31,16 +31,17 @@ class Merged:
     assigned: Mapping[str, int] = field(default_factory=dict)
 
 
-def by_person(database: CustomerDatabase, units: ir.Table) -> ir.Table:
+def by_person(database: CustomerDatabase, units: ir.Table, cuts: Sequence[str] = ()) -> ir.Table:
     """The assigned units with one row per person; without merges the units as they are.
 
     Args:
         database: Knows who was merged.
-        units: customer_id, arm, stratum, due_at, pre_orders and pre_revenue of every assigned record.
+        units: customer_id, arm, stratum, due_at, pre_orders, pre_revenue and the cuts of every assigned record.
+        cuts: Columns of classes; a person is in that of the earliest record.
     """
     if not database.merged:
         return units
-    persons = _counted(database, units)
+    persons = _counted(database, units, cuts)
     return persons.filter(persons["arms"] == 1).select(units.columns)
 
 
@@ -58,12 +59,12 @@ def merged_units(database: CustomerDatabase, units: ir.Table) -> Merged:
     return Merged(found["persons"], found["left_out"], assigned)
 
 
-def _counted(database: CustomerDatabase, units: ir.Table) -> ir.Table:
+def _counted(database: CustomerDatabase, units: ir.Table, cuts: Sequence[str] = ()) -> ir.Table:
     """One row per person: the earliest assignment, what the records did before together, how many records and arms."""
     rows = database.by_person(units)
     figures: dict[str, ir.Scalar] = {
         "arm": rows["arm"].min(),
-        "stratum": rows["stratum"].argmin(rows["due_at"], where=rows["stratum"].notnull()),
+        **{name: rows[name].argmin(rows["due_at"], where=rows[name].notnull()) for name in ("stratum", *cuts)},
         "due_at": rows["due_at"].min(),
         "pre_orders": rows["pre_orders"].sum().cast(rows["pre_orders"].type()),
         "pre_revenue": rows["pre_revenue"].sum().cast(rows["pre_revenue"].type()),

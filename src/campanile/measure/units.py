@@ -18,7 +18,7 @@ import ibis.expr.types as ir
 
 from campanile.customers import engine
 from campanile.errors import Problem, ProblemsError, UsageError, did_you_mean
-from campanile.measure.outcomes import amount_class
+from campanile.measure.sums import amount_class
 from campanile.measure.types import Aggregate, ArmStatistics
 from campanile.spec.elsewhere import ElsewhereSpec, TableMetric
 

@@ -150,8 +150,9 @@ class _Work:
             timing=self.spec.timing,
             before=(min(window.before(self.as_of), _YEAR.before(self.as_of)), self.as_of),
         )
-        keep = ("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue", *strata)
-        path, digest = write_snapshot(self.database, relation, self.folder, keep)
+        cuts = experiment.cuts if experiment else ()
+        keep = dict.fromkeys(("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue", *strata, *cuts))
+        path, digest = write_snapshot(self.database, relation, self.folder, tuple(keep))
         counted = parquet_rows(self.database, path)["arm"].value_counts(name="n").to_pyarrow().to_pylist()
         sizes = {row["arm"]: row["n"] for row in counted}
         return path, digest, {arm: sizes.get(arm, 0) for arm in shares}

@@ -49,7 +49,7 @@ def _of_campaign(project: Project, name: str, spec: CampaignSpec) -> Iterator[tu
     for field in fields_of(target, project.segments):
         yield field, f"campaigns/{name}.yaml"
     experiment = project.experiment(name)
-    for field in experiment.stratify if experiment else ():
+    for field in dict.fromkeys((*experiment.stratify, *experiment.cuts)) if experiment else ():
         yield field, f"experiments/{name}.yaml"
     for message in {spec.message_for(arm) for arm in ("", *spec.arms)}:
         for field in _read_by(project, spec, message):

@@ -29,7 +29,7 @@ def snapshot_relation(
     timing: Timing,
     before: tuple[datetime, datetime],
 ) -> ir.Table:
-    """One row per assigned unit: customer_id, arm, stratum, due_at (naive UTC), pre_orders, pre_revenue, strata.
+    """One row per assigned unit: customer_id, arm, stratum, due_at (naive UTC), pre_orders, pre_revenue, strata, cuts.
 
     Args:
         assigned: Units with arm and stratum.

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from campanile.events import CONTROL
-from campanile.measure.compare import Profit, compare, compare_profit
+from campanile.measure.compare import Profit, compare, compare_adjusted, compare_profit
 from campanile.measure.counts import count_of
 from campanile.measure.economics import economics
 from campanile.measure.multiple import adjust
-from campanile.measure.outcomes import ArmOutcome
 from campanile.measure.rates import wilson
-from campanile.measure.types import ArmCosts, ArmStatistics, Comparison, Economics, scaled
+from campanile.measure.strata import Strata
+from campanile.measure.sums import ArmOutcome, ByLevel
+from campanile.measure.types import ArmCosts, ArmStatistics, Comparison, Economics, Kind, scaled
 from campanile.money import Currency
+from campanile.readout.adjusted import REACHED, Way, adjustment, order_value, otherwise
 from campanile.readout.terms import Terms, treatments
-from campanile.report.readout import ArmFigures, Curve, Moment
+from campanile.report.readout import ArmFigures, Curve, Moment, Otherwise
 from campanile.spec.experiment import METRICS
 
-_REVENUE = "revenue_per_customer"
+REVENUE = "revenue_per_customer"
 _MARGIN = "margin_per_customer"
-_PROFIT = "profit_per_customer"
+PROFIT = "profit_per_customer"
 
 
 @dataclass(frozen=True)
@@ -29,25 +31,35 @@ class Effects:
 
     Attributes:
         arms: What each arm did, by name.
+        strata: Their statistics by stratum.
+        cuts: Their statistics by level of each registered cut.
     """
 
     terms: Terms
     currency: Currency
     arms: Mapping[str, ArmOutcome]
+    strata: Strata = field(default_factory=dict)
+    cuts: Mapping[str, ByLevel] = field(default_factory=dict)
 
     def comparison(self, treatment: str, control: str, metric: str, *, alpha: float | None = None) -> Comparison:
-        """Treatment against control on one metric; at the registered alpha unless said otherwise."""
-        level = self.terms.alpha if alpha is None else alpha
+        """Treatment against control on one metric, estimated as registered; at the registered alpha by default."""
+        way = self.terms.experiment.adjust
+        return self.estimate(treatment, control, metric, way=way, alpha=self.terms.alpha if alpha is None else alpha)
+
+    def estimate(self, treatment: str, control: str, metric: str, *, way: Way, alpha: float) -> Comparison:
+        """Treatment against control on one metric, estimated in one of the ways."""
         first, second = self.arms[control].statistics, self.arms[treatment].statistics
-        if metric == _PROFIT:
+        amount, factor = self.terms.margin if metric in (_MARGIN, PROFIT) else (metric, 1.0)
+        adjusted = adjustment(first, second, amount, way=way, strata=self.strata)
+        if metric == PROFIT:
             contact = self.contact(treatment) / second.n - self.contact(control) / first.n
-            found = compare_profit(first, second, Profit(*self.terms.margin, contact), alpha=level)
+            found = compare_profit(first, second, Profit(amount, factor, contact), alpha=alpha, adjusted=adjusted)
             return _paid_by_control(found, self.contact(control) / first.n)
-        if metric == _MARGIN:
-            amount, factor = self.terms.margin
-            return scaled(compare(first, second, amount, kind="money", alpha=level), factor, _MARGIN)
-        kind = "rate" if METRICS[metric] == "rate" else "money"
-        return compare(first, second, metric, kind=kind, alpha=level)  # type: ignore[arg-type]
+        if adjusted is not None:
+            found = compare_adjusted(first, second, amount, adjusted, alpha=alpha)
+        else:
+            found = compare(first, second, amount, kind=kind_of(amount), alpha=alpha)
+        return scaled(found, factor, _MARGIN) if metric == _MARGIN else found
 
     def declared(self) -> tuple[Comparison, ...]:
         """Every metric on every registered pair: primary first; p corrected over the pairs of one metric."""
@@ -66,7 +78,7 @@ class Effects:
     def _economics(self, arm: str, alpha: float) -> Economics:
         return economics(
             self.comparison(arm, CONTROL, "response_rate", alpha=alpha),
-            self.comparison(arm, CONTROL, _REVENUE, alpha=alpha),
+            self.comparison(arm, CONTROL, REVENUE, alpha=alpha),
             self.comparison(arm, CONTROL, _MARGIN, alpha=alpha),
             self.costs(arm),
         )
@@ -82,6 +94,23 @@ class Effects:
     def contact(self, arm: str) -> float:
         """Minor units that the arm's messages cost: those handed over, accepted or of unknown fate."""
         return self.terms.contact_cost(arm, self.arms[arm].counts["handed_over"] or 0, self.currency)
+
+    def contact_each(self, part: ArmStatistics) -> float:
+        """Minor units that messages cost per customer of a part of an arm: as many as it got, at the arm's price."""
+        got = self.arms[part.arm].statistics.sums.get(REACHED, 0)
+        return self.contact(part.arm) * part.sums[REACHED] / got / part.n if got else 0.0
+
+    def otherwise(self) -> tuple[Otherwise, ...]:
+        """Primary metric and revenue of every registered pair, estimated in other ways; and revenue per order."""
+        experiment = self.terms.experiment
+        found: list[Otherwise] = []
+        for treatment, control in experiment.compare:
+            first, second = self.arms[control].statistics, self.arms[treatment].statistics
+            for metric in dict.fromkeys((experiment.primary.metric, REVENUE)):
+                if metric in first.sums:
+                    found += otherwise(first, second, metric, strata=self.strata, alpha=self.terms.alpha)
+            found += order_value(first, second, alpha=self.terms.alpha)
+        return tuple(found)
 
     def figures(self) -> tuple[ArmFigures, ...]:
         """Every arm with its means, control first."""
@@ -99,7 +128,7 @@ class Effects:
         margin = Moment(earned.mean * factor, earned.total * factor, earned.variance * factor**2)
         contact = self.contact(arm)
         profit = Moment(margin.mean - contact / statistics.n, margin.total - contact, margin.variance)
-        return {**moments, _MARGIN: margin, _PROFIT: profit}
+        return {**moments, _MARGIN: margin, PROFIT: profit}
 
     def curves(self, first_days: Mapping[str, Mapping[int, int]], days: int) -> tuple[Curve, ...]:
         """Responders of each arm by the end of each day of the window."""
@@ -111,6 +140,11 @@ class Effects:
                 responders.append(total)
             found.append(Curve(arm, self.arms[arm].statistics.n, tuple(responders)))
         return tuple(found)
+
+
+def kind_of(metric: str) -> Kind:
+    """How the methods see the metric: a count of orders is an amount too."""
+    return "rate" if METRICS.get(metric) == "rate" else "money"
 
 
 def in_order(terms: Terms) -> dict[str, float]:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
-from itertools import groupby
 
 from campanile.measure.compare import Profit, compare, compare_profit
-from campanile.measure.cuts import Heterogeneity, Part, corrected, heterogeneity, part, shrunken
+from campanile.measure.cuts import Heterogeneity, Part, examined, part
 from campanile.measure.economics import economics
 from campanile.measure.multiple import adjust
 from campanile.measure.types import ArmCosts, ArmStatistics, Comparison, Economics, scaled
@@ -70,15 +69,7 @@ class ElsewhereEffects:
     # --- parts -------------------------------------------------------------------------------------------------------
     def cuts(self) -> tuple[tuple[Part, ...], tuple[Heterogeneity, ...]]:
         """Every metric on every pair in every level of every cut, and whether the levels differ."""
-        found = sorted((each for cut in self.spec.cuts for each in self._parts(cut)), key=_family)
-        parts: list[Part] = []
-        tests: list[Heterogeneity] = []
-        for _, family in groupby(found, key=_family):
-            for _, levels in groupby(corrected(list(family)), key=lambda each: each.comparison.cut):
-                same_cut = list(levels)
-                tests.append(heterogeneity(same_cut, same_cut[0].comparison.cut or ""))
-                parts += shrunken(same_cut, tests[-1])
-        return tuple(parts), tuple(tests)
+        return examined(each for cut in self.spec.cuts for each in self._parts(cut))
 
     def _parts(self, cut: str) -> Iterator[Part]:
         """The comparisons of each level of a cut that has two units in both arms."""
@@ -121,8 +112,3 @@ class ElsewhereEffects:
         beyond = max(self.unit_cost(arm) - self.unit_cost(self.control), Decimal(0))
         costs = ArmCosts(contact=float(beyond * n * SCALE), fixed=float(self.terms.fixed * n / treated * SCALE))
         return economics(response, revenue, margin, costs)
-
-
-def _family(each: Part) -> tuple[str, str, str]:
-    """Levels of all cuts that are corrected together: one metric, one pair of arms."""
-    return each.comparison.metric, each.comparison.treatment, each.comparison.control

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from campanile.events import CONTROL
 from campanile.measure.counts import Count
-from campanile.measure.outcomes import ArmOutcome
 from campanile.measure.rates import newcombe, wilson
+from campanile.measure.sums import ArmOutcome
 from campanile.readout.terms import Terms, treatments
 from campanile.report.readout import GuardFinding, GuardState
 from campanile.spec.experiment import Guard

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +19,26 @@ import pyarrow.parquet as pq
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.history import sync_history
 from campanile.errors import CampanileError
-from campanile.events import CONTROL, MessageState
+from campanile.events import MessageState
 from campanile.ledger.records import PlanRecord
 from campanile.ledger.repair import public_reason
 from campanile.ledger.store import Ledger
 from campanile.measure import outcomes as measured
-from campanile.measure.outcomes import ArmOutcome, Span, Wave
+from campanile.measure.outcomes import Span, Wave
 from campanile.measure.persons import Merged
+from campanile.measure.sums import ArmOutcome, measure
 from campanile.privacy import redact
 from campanile.readout.deviations import deviations
 from campanile.readout.effects import Effects, in_order
+from campanile.readout.evidence import evidence_values
 from campanile.readout.guards import guard_findings
+from campanile.readout.judged import judged
+from campanile.readout.parts import large
 from campanile.readout.terms import Terms, in_words, read_terms, treatments
 from campanile.readout.trust import Inquiry, Record, examine
-from campanile.readout.verdict import ArmCase, Judgement, decide, early, judge
-from campanile.report.effect import change_unit
+from campanile.readout.verdict import early
 from campanile.report.numbers import moment
 from campanile.report.readout import ArmFigures, Delivery, Readout, Setting, Verdict
-from campanile.spec.experiment import METRICS, Rule
 from campanile.spec.project import Project
 
 #: Reasons shown for each arm and state; the rest is added up.
@@ -101,12 +102,22 @@ class _Reading:
             sync_history(database, self.ledger)
         snapshot = self.project.home / self.plan.snapshot
         intact = self.intact(snapshot)
+        experiment = self.terms.experiment
         wave = Wave(
-            self.plan.campaign, snapshot, messages, self.terms.experiment.primary.window, self.now, self.terms.list_rate
+            self.plan.campaign,
+            snapshot,
+            messages,
+            window=experiment.primary.window,
+            read_at=self.now,
+            list_rate=self.terms.list_rate,
+            cuts=experiment.cuts,
         )
         within = measured.span(database, wave)
         setting = self.setting(within)
-        arms = measured.arm_outcomes(measured.outcomes(database, wave, within))
+        # Before the windows end no effect is in the readout, so nothing is parted.
+        cuts = experiment.cuts if setting.ended else ()
+        summed = measure(measured.outcomes(database, wave, within), cuts)
+        arms = summed.arms
         _check_arms(self.plan.campaign, self.terms, arms)
         delivery = _delivery(database, messages, self.terms)
         merged = measured.merged_units(database, wave)
@@ -125,42 +136,12 @@ class _Reading:
         if not setting.ended:
             ends = moment(setting.window_ends, setting.zone)
             return replace(known, verdict=early(setting, known.guards, ends))
-        return self.judged(
-            known, Effects(self.terms, self.project.currency, arms), measured.response_curve(database, wave, within)
-        )
-
-    def judged(self, known: Readout, effects: Effects, first_days: Mapping[str, Mapping[int, int]]) -> Readout:
-        """The readout with its effects and the verdict."""
-        economics = effects.economics()
-        cases = []
-        for found in economics:
-            arm = found.treatment
-            case = ArmCase(
-                arm=arm,
-                roll_out=self.judgement(self.terms.roll_out, arm, effects, known.setting),
-                stop=self.judgement(self.terms.stop, arm, effects, known.setting),
-                economics=found,
-                response=effects.comparison(arm, CONTROL, "response_rate"),
-                guards=tuple(guard for guard in known.guards if guard.arm == arm),
-            )
-            cases.append(case)
-        setting = known.setting
-        days = max(1, math.ceil((setting.window.after(setting.first_due) - setting.first_due) / timedelta(days=1)))
-        return replace(
-            known,
-            verdict=decide(known.trust, cases, self.project.currency),
-            arms=effects.figures(),
-            comparisons=effects.declared(),
-            economics=economics,
-            curves=effects.curves(first_days, days),
-        )
-
-    def judgement(self, rule: Rule, arm: str, effects: Effects, setting: Setting) -> Judgement:
-        """The rule on one treatment; with several, each gets its share of the rule's doubt (Bonferroni)."""
-        alpha = (1 - float(rule.level)) / len(treatments(self.terms))
-        found = effects.comparison(arm, CONTROL, rule.metric, alpha=alpha)
-        scale = self.project.currency.scale if METRICS[rule.metric] == "money" else 1
-        return judge(rule, found, scale, change_unit(rule.metric, setting))
+        pairs = [arm for arm in in_order(self.terms) if arm in arms]
+        levels = {cut: large(found, pairs) for cut, found in summed.cuts.items()}
+        effects = Effects(self.terms, self.project.currency, arms, summed.strata, levels)
+        first_days = measured.response_curve(database, wave, within)
+        found = judged(known, effects, first_days)
+        return replace(found, evidence=evidence_values(found, effects, first_days))
 
     def setting(self, span: Span) -> Setting:
         """What is read, and when."""

@@ -11,10 +11,10 @@ from campanile.errors import CampanileError
 from campanile.events import CONTROL, MessageState
 from campanile.measure.compare import compare
 from campanile.measure.counts import Count, count_of
-from campanile.measure.outcomes import ArmOutcome
 from campanile.measure.persons import Merged
 from campanile.measure.rates import wilson
 from campanile.measure.ratio_mismatch import UNLIKE_ABOVE, SampleRatio, srm, standardised_difference
+from campanile.measure.sums import ArmOutcome
 from campanile.money import Currency
 from campanile.readout.effects import in_order
 from campanile.readout.terms import Terms, treatments

@@ -1,4 +1,4 @@
-"""The four drawings of a readout: rates by arm, differences, responders over time, delivery.
+"""The drawings of a readout: rates by arm, differences, effects by level, responders over time, delivery.
 
 Reads values of the readout. Returns drawings with the same content in words, or None where there is nothing to draw.
 """
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from campanile.events import CONTROL, MessageState
+from campanile.measure.cuts import Part
 from campanile.measure.types import Comparison
 from campanile.report import svg
 from campanile.report.document import Drawing
@@ -97,6 +98,32 @@ def _dot(axes: Axes, row: int, found: Comparison, unit: Unit, colour: str) -> No
 def _told(found: Comparison, unit: Unit, even: float | None) -> str:
     words = f"{found.treatment}: {unit.text(found.difference)} ({unit.interval(found.low, found.high)})"
     return words if even is None else f"{words}, break-even at {unit.text(even)}"
+
+
+def forest(found: Sequence[Part], *, name: str, title: str, unit: Unit) -> Drawing | None:
+    """Difference by level with its interval; an open ring is the difference drawn towards the mean of all levels."""
+    known = [(each, each.comparison.low, each.comparison.high) for each in found]
+    sure = [(each, low, high) for each, low, high in known if low is not None and high is not None]
+    if len(sure) < 2:
+        return None
+    with svg.canvas(_WIDTH, 0.75 + 0.36 * len(sure)) as figure:
+        axes = figure.subplots()
+        axes.axvline(0, color=svg.MUTED, linewidth=1)
+        for row, (each, low, high) in enumerate(sure):
+            axes.plot([low, high], [row, row], color=svg.series(1), linewidth=2, solid_capstyle="round")
+            axes.plot([each.comparison.difference], [row], "o", color=svg.series(1), markersize=6)
+            if each.shrunken is not None:
+                axes.plot([each.shrunken], [row], "o", color=svg.INK, markersize=9, fillstyle="none")
+        _rows(axes, [each.comparison.level or "" for each, _, _ in sure])
+        _units(axes, unit, "ring: shrunken")
+        text = "; ".join(_level_told(each, unit) for each, _, _ in sure) + "."
+        return Drawing(name, title, text, svg.to_svg(figure, name=name, title=title, description=text))
+
+
+def _level_told(each: Part, unit: Unit) -> str:
+    found = each.comparison
+    limits = unit.interval(found.low, found.high)
+    return f"{found.level}: {unit.text(found.difference)} ({limits}), shrunken {unit.text(each.shrunken)}"
 
 
 def curves(found: Sequence[Curve], *, title: str) -> Drawing | None:

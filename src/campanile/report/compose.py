@@ -6,7 +6,7 @@ Reads a `Readout`. Returns a `Document` of finished text. Withheld figures are s
 from __future__ import annotations
 
 from campanile import clock
-from campanile.report import accounts, effect
+from campanile.report import accounts, effect, parts
 from campanile.report.definitions import DEFINITIONS, label
 from campanile.report.document import (
     Account,
@@ -41,6 +41,8 @@ def document(readout: Readout) -> Document:
         accounts.trust(readout.trust),
         effect.work(readout),
         effect.pay(readout),
+        *parts.cuts(readout),
+        parts.otherwise(readout),
         accounts.guards(readout),
         accounts.delivery(readout),
         accounts.plan(readout),

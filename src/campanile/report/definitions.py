@@ -51,6 +51,15 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "p, corrected",
         "p after Holm's correction for the number of declared comparisons of the same metric.",
     ),
+    "order_value": (
+        "Revenue per order",
+        "Net revenue divided by orders, with the interval of a ratio (delta method over customers). It says what an "
+        "effect was made of; it is no effect, because who orders differs between the arms.",
+    ),
+    "variance_reduction": (
+        "Variance taken out",
+        "By how much this way of estimating has less variance than the plain difference. Below zero it has more.",
+    ),
     "all_levels": (
         "All levels at once",
         "Limits that hold for every level of the cut together (Bonferroni): the ones to look at when the best or the "

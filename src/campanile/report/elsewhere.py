@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from campanile.measure.cuts import Heterogeneity, Part, simultaneous
+from campanile.measure.cuts import Heterogeneity, Part
 from campanile.measure.types import Comparison, Economics
 from campanile.measure.units import SCALE
 from campanile.report.jsonable import (
@@ -18,7 +18,9 @@ from campanile.report.jsonable import (
     economics_values,
     finite,
     guard_values,
+    heterogeneity_values,
     moment_values,
+    part_values,
     trust_values,
     verdict_values,
 )
@@ -74,9 +76,12 @@ def elsewhere_values(readout: ElsewhereReadout) -> dict[str, Any]:
         "arms": [_arm(arm, readout) for arm in readout.arms],
         "comparisons": [
             *(comparison_values(found, readout.scale(found.metric)) for found in readout.comparisons),
-            *(_part(part, readout) for part in readout.parts),
+            *(
+                part_values(part, readout.scale(part.comparison.metric), readout.levels(part.comparison.cut))
+                for part in readout.parts
+            ),
         ],
-        "heterogeneity": [_heterogeneity(found, readout.scale(found.metric)) for found in readout.heterogeneity],
+        "heterogeneity": [heterogeneity_values(found, readout.scale(found.metric)) for found in readout.heterogeneity],
         "economics": [economics_values(found, SCALE) for found in readout.economics],
         "guards": [guard_values(found) for found in readout.guards],
         "deviations": [],
@@ -87,26 +92,3 @@ def elsewhere_values(readout: ElsewhereReadout) -> dict[str, Any]:
 def _arm(arm: ArmFigures, readout: ElsewhereReadout) -> dict[str, Any]:
     metrics = {name: moment_values(found, readout.scale(name)) for name, found in (arm.metrics or {}).items()}
     return {"arm": arm.arm, "n": arm.n, "share": arm.share, "metrics": metrics}
-
-
-def _part(part: Part, readout: ElsewhereReadout) -> dict[str, Any]:
-    """A comparison of one level, with limits that hold for all levels of the cut at once and the shrunken effect."""
-    unit = readout.scale(part.comparison.metric)
-    low, high = simultaneous(part, readout.levels(part.comparison.cut))
-    more = {"low_all_levels": low / unit, "high_all_levels": high / unit}
-    shrunken = None if part.shrunken is None else part.shrunken / unit
-    return {**comparison_values(part.comparison, unit), **more, "shrunken": shrunken}
-
-
-def _heterogeneity(found: Heterogeneity, unit: int) -> dict[str, Any]:
-    return {
-        "metric": found.metric,
-        "treatment": found.treatment,
-        "control": found.control,
-        "cut": found.cut,
-        "levels": found.levels,
-        "statistic": found.statistic,
-        "p_value": found.p_value,
-        "between_sd": found.between**0.5 / unit,
-        "pooled": None if found.pooled is None else found.pooled / unit,
-    }

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 from campanile.measure.cuts import Heterogeneity, Part, simultaneous
 from campanile.measure.types import Comparison, Economics
-from campanile.report import accounts
+from campanile.report import accounts, charts
 from campanile.report.accounts import GUARD_WORDS
 from campanile.report.compose import WORDS, used
 from campanile.report.definitions import label
 from campanile.report.document import (
     Account,
     Document,
+    Drawing,
+    Drawings,
     Finding,
     Findings,
     Headline,
@@ -183,11 +185,22 @@ def _arms(readout: ElsewhereReadout) -> Section:
 
 def _cuts(readout: ElsewhereReadout) -> Iterator[Section]:
     """For whom? One section for each cut; a table for each metric and pair of arms."""
-    for cut in dict.fromkeys(part.comparison.cut for part in readout.parts):
+    for number, cut in enumerate(dict.fromkeys(part.comparison.cut for part in readout.parts)):
         tests = [found for found in readout.heterogeneity if found.cut == cut]
         told = " ".join(_differs(found) for found in tests if found.metric == readout.primary)
-        tables = tuple(_parts(found, readout) for found in tests)
-        yield Section(f"cut-{cut}", f"For whom? By {cut}", f"{told} Exploratory: many parts were looked at.", tables)
+        drawn = (_forest(found, readout, f"cut{number}-{index}") for index, found in enumerate(tests))
+        drawings = tuple(drawing for drawing in drawn if drawing is not None)
+        blocks = (*((Drawings(drawings),) if drawings else ()), *(_parts(found, readout) for found in tests))
+        yield Section(f"cut-{cut}", f"For whom? By {cut}", f"{told} Exploratory: many parts were looked at.", blocks)
+
+
+def _forest(test: Heterogeneity, readout: ElsewhereReadout, name: str) -> Drawing | None:
+    """The drawing of the primary metric by level."""
+    if test.metric != readout.primary:
+        return None
+    unit = metric_unit(readout.kinds[test.metric], readout.currency, change=True)
+    title = f"{test.metric} by {test.cut}, {test.treatment} against {test.control}"
+    return charts.forest([each for each in readout.parts if test.judges(each)], name=name, title=title, unit=unit)
 
 
 def _differs(found: Heterogeneity) -> str:
@@ -202,19 +215,9 @@ def _parts(test: Heterogeneity, readout: ElsewhereReadout) -> Table:
     caption = label("heterogeneity", f"{test.metric}: {test.treatment} against {test.control}")
     columns = (*_columns(readout, "Level"), label("all_levels"), label("shrunken"), label("p_adjusted"))
     rows = tuple(
-        (Label(part.comparison.level or ""), _part(part, readout)) for part in readout.parts if _of_test(part, test)
+        (Label(part.comparison.level or ""), _part(part, readout)) for part in readout.parts if test.judges(part)
     )
     return Table(caption, columns, rows, note=_differs(test))
-
-
-def _of_test(part: Part, test: Heterogeneity) -> bool:
-    found = part.comparison
-    return (found.metric, found.treatment, found.control, found.cut) == (
-        test.metric,
-        test.treatment,
-        test.control,
-        test.cut,
-    )
 
 
 def _part(part: Part, readout: ElsewhereReadout) -> tuple[str, ...]:

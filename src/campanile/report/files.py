@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +28,25 @@ _COLUMNS = (
 
 
 def write_readout(readout: Readout, folder: Path) -> tuple[Path, ...]:
-    """Paths of readout.html, readout.md, readout.json and comparisons.csv, which `folder` now holds.
+    """Paths of readout.html, .md and .json, comparisons.csv, and evidence.json, which `folder` now holds.
 
     Raises:
         CampanileError: The folder cannot be written.
     """
-    return write_files(document(readout), jsonable(readout), folder)
+    return write_files(document(readout), jsonable(readout), folder, evidence=readout.evidence)
 
 
-def write_files(composed: Document, values: dict[str, Any], folder: Path) -> tuple[Path, ...]:
+def write_files(
+    composed: Document, values: dict[str, Any], folder: Path, *, evidence: Mapping[str, object] | None = None
+) -> tuple[Path, ...]:
     """Paths of the files of a readout that is composed already; as `write_readout`."""
+    kept = json.dumps(evidence, ensure_ascii=False, allow_nan=False) + "\n" if evidence else None
     texts = {
         "readout.html": html(composed),
         "readout.md": markdown(composed),
         "readout.json": json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False) + "\n",
         "comparisons.csv": _csv(values["comparisons"]),
+        **({"evidence.json": kept} if kept else {}),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

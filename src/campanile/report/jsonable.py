@@ -9,10 +9,21 @@ import math
 from typing import Any
 
 from campanile import clock
+from campanile.measure.cuts import Heterogeneity, Part, simultaneous
 from campanile.measure.types import Comparison, Economics
-from campanile.report.readout import ArmFigures, Deviation, GuardFinding, Moment, Readout, Setting, Trust, Verdict
+from campanile.report.readout import (
+    ArmFigures,
+    Deviation,
+    GuardFinding,
+    Moment,
+    Otherwise,
+    Readout,
+    Setting,
+    Trust,
+    Verdict,
+)
 
-_MONEY = frozenset({"revenue_per_customer", "margin_per_customer", "profit_per_customer"})
+_MONEY = frozenset({"revenue_per_customer", "margin_per_customer", "profit_per_customer", "order_value"})
 
 
 def jsonable(readout: Readout) -> dict[str, Any]:
@@ -28,8 +39,15 @@ def jsonable(readout: Readout) -> dict[str, Any]:
         "verdict": verdict_values(readout.verdict),
         "trust": trust_values(readout.trust),
         "arms": [_arm(arm, readout) for arm in readout.arms],
-        "comparisons": [comparison_values(found, _unit(found.metric, scale)) for found in readout.comparisons],
-        "heterogeneity": [],
+        "comparisons": [
+            *(comparison_values(found, _unit(found.metric, scale)) for found in readout.comparisons),
+            *(
+                part_values(found, _unit(found.comparison.metric, scale), readout.levels(found))
+                for found in readout.parts
+            ),
+        ],
+        "heterogeneity": [heterogeneity_values(found, _unit(found.metric, scale)) for found in readout.heterogeneity],
+        "otherwise": [_otherwise(found, _unit(found.comparison.metric, scale)) for found in readout.otherwise],
         "economics": [economics_values(found, scale) for found in readout.economics],
         "guards": [guard_values(found) for found in readout.guards],
         "delivery": [{"arm": found.arm, "planned": found.planned, **found.states} for found in readout.delivery],
@@ -128,6 +146,37 @@ def comparison_values(found: Comparison, unit: int) -> dict[str, Any]:
         "mean_control": found.mean_control / unit,
         "n_treatment": found.n_treatment,
         "n_control": found.n_control,
+    }
+
+
+def part_values(part: Part, unit: int, levels: int) -> dict[str, Any]:
+    """The comparison of one level, with limits that hold for all levels of its cut at once and the shrunken effect."""
+    low, high = simultaneous(part, levels)
+    more = {"low_all_levels": low / unit, "high_all_levels": high / unit, "shrunken": _over(part.shrunken, unit)}
+    return {**comparison_values(part.comparison, unit), **more}
+
+
+def heterogeneity_values(found: Heterogeneity, unit: int) -> dict[str, Any]:
+    """Whether the levels of one cut differ, as JSON values."""
+    return {
+        "metric": found.metric,
+        "treatment": found.treatment,
+        "control": found.control,
+        "cut": found.cut,
+        "levels": found.levels,
+        "statistic": found.statistic,
+        "p_value": found.p_value,
+        "between_sd": found.between**0.5 / unit,
+        "pooled": _over(found.pooled, unit),
+    }
+
+
+def _otherwise(found: Otherwise, unit: int) -> dict[str, Any]:
+    return {
+        "way": found.way,
+        **comparison_values(found.comparison, unit),
+        "variance_reduction": found.reduction,
+        "share_reached": found.share,
     }
 
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from campanile.clock import Duration
 from campanile.events import CONTROL
+from campanile.measure.cuts import Heterogeneity, Part
 from campanile.measure.ratio_mismatch import SampleRatio
 from campanile.measure.types import Comparison, Economics
 from campanile.money import Currency
@@ -195,11 +196,31 @@ class Deviation:
 
 
 @dataclass(frozen=True)
+class Otherwise:
+    """One comparison estimated in another way than the registered one, or of another figure that explains it.
+
+    Attributes:
+        way: strata (each at its share of the audience), past (what earlier orders foretell taken out), reached (among
+            those whom a message was handed over for), ratio (revenue per order).
+        reduction: Share of the variance of the plain difference that the adjustment took away.
+        share: Of the treatment that was reached; None but for `reached`.
+    """
+
+    way: Literal["strata", "past", "reached", "ratio"]
+    comparison: Comparison
+    reduction: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True)
 class Readout:
     """One reading of one wave. Comparisons, economics and curves are empty while withheld.
 
     Attributes:
+        otherwise: The effect estimated in other ways, beside the registered one.
+        parts: The effect in every level of the registered cuts; `heterogeneity` says whether levels differ.
         terms: The registered plan as label and text, for people.
+        evidence: What it takes to compute it again, as JSON values; None while effects are withheld.
     """
 
     setting: Setting
@@ -210,9 +231,17 @@ class Readout:
     guards: tuple[GuardFinding, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     economics: tuple[Economics, ...] = ()
+    otherwise: tuple[Otherwise, ...] = ()
+    parts: tuple[Part, ...] = ()
+    heterogeneity: tuple[Heterogeneity, ...] = ()
     curves: tuple[Curve, ...] = ()
     terms: tuple[tuple[str, str], ...] = ()
     deviations: tuple[Deviation, ...] = ()
+    evidence: Mapping[str, object] | None = None
+
+    def levels(self, part: Part) -> int:
+        """How many levels of the part's cut are compared."""
+        return next((found.levels for found in self.heterogeneity if found.judges(part)), 1)
 
     def against_control(self, metric: str) -> tuple[Comparison, ...]:
         """The comparisons of each treatment with control on one metric."""

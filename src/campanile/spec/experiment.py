@@ -44,6 +44,9 @@ _MEASURED_IN: Mapping[MetricKind, str] = {"count": "a number of orders", "money"
 #: Fields whose values make the strata of a split; more make strata of a handful of customers.
 MOST_STRATIFIED = 3
 
+#: More parts are looked at by nobody, and each costs the others of its metric some of their certainty.
+MOST_CUTS = 10
+
 #: What must not get worse.
 GUARDS = ("return_rate", "opt_out_rate", "complaint_rate")
 
@@ -260,8 +263,17 @@ class ExperimentSpec(Spec):
     split: Mapping[ArmName, Share] = Field(description="Share of each arm, control among them; together 100%.")
     stratify: tuple[Text, ...] = Field((), description="Customer fields inside whose values the split is exact.")
     primary: Primary = Field(description="The one metric that judges the campaign.")
+    adjust: Literal["none", "strata", "past"] = Field(
+        "none",
+        description="How the effect that judges is estimated: `none`, the plain difference; `strata`, every stratum at "
+        "its share of the audience; `past`, with what orders before the campaign foretell taken out (CUPED). The "
+        "others are shown beside it.",
+    )
     secondary: tuple[Metric, ...] = Field((), description="Further metrics to read out; they do not judge.")
     guards: Mapping[GuardName, GuardText] = Field(default_factory=dict, description="What must not get worse.")
+    cuts: tuple[Text, ...] = Field(
+        (), description="Customer fields, as they were when planned, by whose values the effect is read out in parts."
+    )
     alpha: Significance = Field(Decimal("0.05"), description="Accepted chance of a false alarm.")
     power: Power = Field(Decimal("0.8"), description="Wanted chance of seeing the expected effect.")
     compare: tuple[tuple[ArmName, ArmName], ...] = Field(
@@ -294,6 +306,16 @@ class ExperimentSpec(Spec):
             )
         return fields
 
+    @field_validator("cuts")
+    @classmethod
+    def _some(cls, fields: tuple[str, ...]) -> tuple[str, ...]:
+        if len(fields) > MOST_CUTS:
+            raise Unreadable(f"cuts names {len(fields)} fields, it takes {MOST_CUTS}", "keep those you would act on")
+        twice = next((field for field in fields if fields.count(field) > 1), None)
+        if twice is not None:
+            raise Unreadable(f"cuts names {twice} twice", "name it once")
+        return fields
+
     @field_validator("compare")
     @classmethod
     def _pairs_of_arms(cls, pairs: tuple[tuple[str, str], ...], info: ValidationInfo) -> tuple[tuple[str, str], ...]:
@@ -317,6 +339,12 @@ class ExperimentSpec(Spec):
             if found is not None
         }
         return Decision(**rules)
+
+    @model_validator(mode="after")
+    def _has_strata(self) -> ExperimentSpec:
+        if self.adjust == "strata" and not self.stratify:
+            raise Unreadable("adjust: strata without stratify", "name the fields under stratify, or write adjust: past")
+        return self
 
     @model_validator(mode="after")
     def _metrics_once(self) -> ExperimentSpec:

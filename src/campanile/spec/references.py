@@ -164,13 +164,14 @@ def check_experiment(experiment: SpecFile, *, campaigns: Collection[str], vocabu
     if experiment.name not in campaigns:
         cure = did_you_mean(experiment.name, campaigns) or "an experiment has the file name of its campaign"
         experiment.report((), f"no campaign campaigns/{experiment.name}.yaml", cure)
-    fields = part(experiment.data, "stratify")
-    for index, field in enumerate(fields if isinstance(fields, list) else ()):
-        if isinstance(field, str):
-            _check_stratum(experiment, field, ("stratify", index), vocabulary)
+    for key in ("stratify", "cuts"):
+        fields = part(experiment.data, key)
+        for index, field in enumerate(fields if isinstance(fields, list) else ()):
+            if isinstance(field, str):
+                _check_classes(experiment, field, (key, index), vocabulary)
 
 
-def _check_stratum(experiment: SpecFile, field: str, at: Path_, vocabulary: Vocabulary) -> None:
+def _check_classes(experiment: SpecFile, field: str, at: Path_, vocabulary: Vocabulary) -> None:
     if field in CONTACT_FIELDS or field == "customer_id":
         experiment.report(at, f"{field} tells who a customer is, an assignment must not", "name another field")
     elif field not in vocabulary.fields:
@@ -178,6 +179,9 @@ def _check_stratum(experiment: SpecFile, field: str, at: Path_, vocabulary: Voca
         experiment.report(at, f'no customer field "{field}"', cure)
     elif vocabulary.fields[field] is FieldType.LIST:
         experiment.report(at, f"{field} holds several values for one customer", "name a field with one value")
+    elif at[0] == "cuts" and vocabulary.fields[field] in (FieldType.MONEY, FieldType.DATE):
+        kind = vocabulary.fields[field].value
+        experiment.report(at, f"{field} is a {kind}, which has no classes", "name a field with a few values, as rfm.m")
     elif vocabulary.shop and (lack := vocabulary.shop.lacks_field(field)):
         experiment.report(at, *lack)
 
