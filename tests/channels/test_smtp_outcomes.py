@@ -332,6 +332,26 @@ class TestTls:
         assert not sink.taken
 
 
+class TestBounces:
+    def senders(self, sink: Sink) -> list[str]:
+        return [command for command in sink.commands if command.startswith("MAIL")]
+
+    def test_come_back_to_the_sender(self) -> None:
+        with running_sink() as sink:
+            send(sink.port, "c1@mail.example")
+        assert self.senders(sink) == ["MAIL FROM:<news@m.example.com>"]
+
+    def test_come_back_to_an_address_that_names_the_message(self) -> None:
+        with running_sink() as sink:
+            (receipt,) = send(sink.port, "c1@mail.example", bounces="Bounces <bounces@m.example.com>")
+        assert self.senders(sink) == [f"MAIL FROM:<bounces+{receipt.message_id}@m.example.com>"]
+
+    def test_are_reported_with_the_id_by_servers_that_can(self) -> None:
+        with running_sink(SinkSettings(extensions=("8BITMIME", "DSN"))) as sink:
+            (receipt,) = send(sink.port, "c1@mail.example")
+        assert self.senders(sink) == [f"MAIL FROM:<news@m.example.com> RET=HDRS ENVID={receipt.message_id}"]
+
+
 class TestCancelled:
     def cancelled(self, sink: Sink, address: str, seen: Callable[[], bool]) -> Receipt | BaseException:
         async def run() -> Receipt | BaseException:

@@ -9,26 +9,40 @@ from campanile.channels.base import Channel, ChannelUnavailableError, WithdrawnE
 from campanile.channels.outbox import OutboxChannel
 from campanile.channels.smtp import SmtpChannel
 from campanile.errors import CampanileError
+from campanile.spec.channel_settings import CARRIED
 
 if TYPE_CHECKING:
-    from campanile.spec.settings import ChannelSettings
+    from campanile.spec.channel_settings import ChannelSettings
 
 __all__ = ["Channel", "ChannelUnavailableError", "OutboxChannel", "SmtpChannel", "WithdrawnError", "open_channel"]
 
 
-def open_channel(medium: str, settings: ChannelSettings, outbox_dir: Path) -> Channel:
+def open_channel(medium: str, settings: ChannelSettings, outbox_dir: Path, *, run: str = "") -> Channel:
     """The channel that carries this medium, not yet opened.
 
     Args:
         medium: email or sms.
         settings: How campanile.yaml sets it up.
         outbox_dir: Folder for the files of an outbox.
+        run: What the provider's own statistics call this run; tells nothing of anybody.
 
     Raises:
-        CampanileError: The medium cannot go that way.
+        CampanileError: The medium cannot go that way, or the provider's package is not installed.
     """
     if settings.via == "outbox":
         return OutboxChannel(outbox_dir)
-    if medium != "email":
-        raise CampanileError(f"{medium} cannot go over a mail server", f"write channels: {medium}: {{via: outbox}}")
-    return SmtpChannel(settings)
+    carried = CARRIED.get(settings.via, (medium,))
+    if medium not in carried:
+        raise CampanileError(f"{medium} cannot go by {settings.via}", f"write channels: {medium}: {{via: outbox}}")
+    if settings.via == "smtp":
+        return SmtpChannel(settings)
+    try:
+        if settings.via == "sendgrid":
+            from campanile.channels.sendgrid import SendgridChannel
+
+            return SendgridChannel(settings, run)
+        from campanile.channels.twilio import TwilioChannel
+    except ModuleNotFoundError as error:
+        what = f"the package {error.name} is not installed, and {settings.via} needs it"
+        raise CampanileError(what, 'install it: pip install "campanile[providers]"') from None
+    return TwilioChannel(settings)

@@ -18,7 +18,7 @@ from campanile.errors import CampanileError
 from campanile.events import Message, Outcome, Receipt
 
 if TYPE_CHECKING:
-    from campanile.spec.settings import ChannelSettings
+    from campanile.spec.channel_settings import ChannelSettings
 
 #: Seconds between attempts to reach a server that is down for a moment.
 PAUSES = (1.0, 2.0)

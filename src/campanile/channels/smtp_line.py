@@ -17,7 +17,7 @@ from aiosmtplib.response import SMTPResponse
 from campanile.events import Message, Outcome, Receipt
 
 if TYPE_CHECKING:
-    from campanile.spec.settings import ChannelSettings
+    from campanile.spec.channel_settings import ChannelSettings
 
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")
 _QUEUED_AS = re.compile(r"\bqueued as ([A-Za-z0-9-]{4,64})\b", re.IGNORECASE)
@@ -83,6 +83,7 @@ class SmtpLine:
         self._password = password
         self._hostname = hostname
         self._sender = parseaddr(settings.sender)[1]
+        self._bounces = parseaddr(settings.bounces)[1]
         self._smtp: aiosmtplib.SMTP | None = None
         self._mid_envelope = False
 
@@ -134,8 +135,9 @@ class SmtpLine:
         if self._mid_envelope:
             await self._say(b"RSET")
         self._mid_envelope = True
-        body = [] if message.mime.isascii() or not self._knows("8bitmime") else [b"BODY=8BITMIME"]
-        answer = await self._say(b"MAIL", b"FROM:<" + self._sender.encode() + b">", *body)
+        answer = await self._say(
+            b"MAIL", b"FROM:<" + self._return_path(message).encode() + b">", *self._extras(message)
+        )
         if answer.code // 100 != 2:
             raise RefusedUsError("the sender", answer, "check sender, username and security")
         answer = await self._say(b"RCPT", b"TO:<" + message.to.encode() + b">")
@@ -193,6 +195,17 @@ class SmtpLine:
         if answer.code == _SERVICE_CLOSING:
             raise ConnectionLostError
         return answer
+
+    def _return_path(self, message: Message) -> str:
+        """Where the mail comes back to: with the id of the message in it (VERP), where bounces have an address."""
+        name, at, domain = self._bounces.rpartition("@")
+        return f"{name}+{message.message_id}{at}{domain}" if at else self._sender
+
+    def _extras(self, message: Message) -> list[bytes]:
+        """What else the server is told with the sender: eight-bit text, and the id for delivery reports (RFC 3461)."""
+        eight = not message.mime.isascii() and self._knows("8bitmime")
+        report = [b"RET=HDRS", b"ENVID=" + message.message_id.encode()] if self._knows("dsn") else []
+        return [*([b"BODY=8BITMIME"] if eight else []), *report]
 
     def _knows(self, extension: str) -> bool:
         return self._smtp is not None and self._smtp.supports_extension(extension)

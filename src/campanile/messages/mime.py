@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from campanile.errors import CampanileError
 
 if TYPE_CHECKING:
-    from campanile.spec.settings import ChannelSettings
+    from campanile.spec.channel_settings import ChannelSettings
 
 MAX_SUBJECT = 250
 _MAX_LINE = 998

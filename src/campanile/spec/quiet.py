@@ -28,6 +28,25 @@ def quiet_until(moment: datetime, zone: ZoneInfo, quiet: Quiet | None) -> dateti
     return min(_ends(moment, day, zone, quiet), default=moment + _LOOK_AGAIN)
 
 
+def quiet_from(moment: datetime, zone: ZoneInfo, quiet: Quiet | None) -> datetime | None:
+    """When the next quiet hours begin, in UTC; the moment itself when it lies in some, None when there are none.
+
+    Where the clocks skip the beginning, a reading of it that lies before the gap: never too late.
+
+    >>> quiet_from(datetime(2026, 3, 5, 12, tzinfo=UTC), ZoneInfo("Asia/Shanghai"), (time(21), time(9))).isoformat()
+    '2026-03-05T13:00:00+00:00'
+    """
+    if quiet is None or _inside(moment.astimezone(zone).time(), quiet):
+        return moment if quiet else None
+    today = moment.astimezone(zone).date()
+    starts = [
+        datetime.combine(today + timedelta(days=day), quiet[0].replace(fold=fold), tzinfo=zone).astimezone(UTC)
+        for day in range(3)
+        for fold in (0, 1)
+    ]
+    return min(start for start in starts if start > moment)
+
+
 def can_go_out(first: datetime, expiry: datetime, zone: ZoneInfo, quiet: Quiet | None) -> bool:
     """Whether some moment from `first` on and before `expiry` lies outside the quiet hours.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from campanile.errors import did_you_mean
 from campanile.events import CONTROL
+from campanile.spec.channel_settings import CARRIED
 from campanile.spec.fields import MEDIA, NAME
 from campanile.spec.loader import FileReport, Path_
 from campanile.spec.vocabulary import FieldType, Vocabulary
@@ -189,8 +190,10 @@ def _check_classes(experiment: SpecFile, field: str, at: Path_, vocabulary: Voca
 def check_channels(settings: SpecFile) -> None:
     """Reports media that go by a channel that cannot carry them."""
     for medium in keys(settings.data, "channels"):
-        if medium in MEDIA and medium != "email" and part(settings.data, "channels", medium, "via") == "smtp":
-            settings.report(("channels", medium, "via"), f"{medium} cannot go by smtp", "write via: outbox")
+        via = part(settings.data, "channels", medium, "via")
+        carried = CARRIED.get(str(via), MEDIA)
+        if medium in MEDIA and medium not in carried:
+            settings.report(("channels", medium, "via"), f"{medium} cannot go by {via}", "write via: outbox")
 
 
 def table_columns(vocabulary: Vocabulary) -> dict[str, dict[str, FieldType]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from email.utils import parseaddr
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from campanile.clock import Duration
 from campanile.spec.audit import AuditSettings
+from campanile.spec.channel_settings import ChannelSettings
+from campanile.spec.connections import VariableName, WebAddress
 from campanile.spec.fields import (
     Amount,
     CurrencyCode,
@@ -24,46 +25,14 @@ from campanile.spec.fields import (
     Spec,
     Text,
     Unreadable,
-    Whole,
     YesNo,
     Zone,
-    number,
     shown,
-    whole,
 )
 from campanile.spec.mapping import TableMapping
 from campanile.spec.people import PeopleSettings
 from campanile.spec.policy import Caps, CapScope, Holdout, MarketingShare, default_caps
 from campanile.spec.scoring import RfmSettings, StageSettings
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_URL = re.compile(r"https?://[^\s/?#]+(?:/[^\s?#]*)?")
-
-
-def base_url(value: str) -> str:
-    """The address of a web site without a slash at its end.
-
-    >>> base_url("https://t.example.com/")
-    'https://t.example.com'
-    """
-    if value and not _URL.fullmatch(value):
-        raise Unreadable(f"wants an address of the web, got {shown(value)}", "write it as in https://t.example.com")
-    return value.rstrip("/")
-
-
-def mail_sender(value: str) -> str:
-    """A sender as mail shows it: an address, or a name and an address in angle brackets."""
-    address = parseaddr(value)[1]
-    if value and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s.]+", address):
-        raise Unreadable("wants a sender with a mail address", 'write it as in "Shop <news@example.com>"')
-    return value
-
-
-def variable_name(value: str) -> str:
-    """The name of an environment variable; what is not one may be a password, and is not repeated."""
-    if value and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
-        raise Unreadable("wants the name of an environment variable", "write it as in password_env: SMTP_PASSWORD")
-    return value
 
 
 def memory_size(value: str) -> str:
@@ -103,36 +72,9 @@ def phone_region(value: str) -> str:
     return value
 
 
-def _port(value: object) -> int:
-    port = whole(value)
-    if port > 65535:
-        raise Unreadable(f"wants a port up to 65535, got {shown(value)}")
-    return port
-
-
-def _seconds(value: object) -> float:
-    seconds = float(value) if isinstance(value, float) else float(number(value))
-    if seconds <= 0:
-        raise Unreadable("wants a number of seconds above 0", "write timeout: 30")
-    return seconds
-
-
-Port = Annotated[
-    int,
-    PlainValidator(_port),
-    WithJsonSchema({"words": "whole number", "type": "integer", "minimum": 1, "maximum": 65535}),
-]
-Seconds = Annotated[
-    float,
-    PlainValidator(_seconds),
-    WithJsonSchema({"words": "number of seconds", "type": "number", "exclusiveMinimum": 0}),
-]
-WebAddress = Annotated[HeaderLine, AfterValidator(base_url)]
 PhoneRegion = Annotated[HeaderLine, AfterValidator(phone_region)]
-VariableName = Annotated[HeaderLine, AfterValidator(variable_name)]
 MemorySize = Annotated[HeaderLine, AfterValidator(memory_size)]
 SchemaName = Annotated[HeaderLine, AfterValidator(schema_name)]
-MailSender = Annotated[HeaderLine, AfterValidator(mail_sender)]
 
 
 class Shop(Spec):
@@ -193,38 +135,6 @@ class LedgerSettings(Spec):
     """Where plans, messages and attempts are recorded."""
 
     sqlite: Sentence = Field("ledger.sqlite", description="SQLite file, relative to home.")
-
-
-class ChannelSettings(Spec):
-    """How messages of one medium leave the house."""
-
-    via: Literal["smtp", "outbox"] = Field(description="smtp hands over to a mail server, outbox writes files.")
-    host: HeaderLine = Field("", description="Mail server.")
-    port: Port = Field(587, description="Port of the mail server.")
-    security: Literal["none", "starttls", "tls"] = Field("starttls", description="How the connection is protected.")
-    username: HeaderLine = Field("", description="Name to log in with; without it nobody logs in.")
-    password_env: VariableName = Field("", description="Environment variable that holds the password.")
-    sender: MailSender = Field("", description="From of every mail.")
-    reply_to: MailSender = Field("", description="Where answers go.")
-    connections: Whole = Field(8, description="Connections kept open to the mail server.")
-    timeout: Seconds = Field(
-        30.0, description="Seconds to wait for an answer; then the message is unknown, never sent again by itself."
-    )
-    unsubscribe_mailto: MailSender = Field("", description="Mail address that takes unsubscribe requests.")
-    signature: HeaderLine = Field("", description="Signature in front of every SMS, as in 【优选】.")
-
-    @model_validator(mode="after")
-    def _smtp_is_complete(self) -> ChannelSettings:
-        if self.via == "outbox":
-            return self
-        for key, example in (("host", "host: smtp.example.com"), ("sender", "sender: Shop <news@example.com>")):
-            if not getattr(self, key):
-                raise Unreadable(f"smtp needs {key}", f"add {example}")
-        if self.username and not self.password_env:
-            raise Unreadable("username without password_env", "name the environment variable that holds the password")
-        if self.username and self.security == "none" and self.host not in _LOOPBACK:
-            raise Unreadable("the password would cross the network unprotected", "write security: starttls")
-        return self
 
 
 class Connection(Spec):
