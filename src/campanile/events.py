@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 #: The arm that gets nothing. The ledger refuses a message for it.
@@ -70,6 +71,10 @@ class Message:
     #: Complete RFC 5322 bytes for channels that carry mail.
     mime: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Where the provider may report what becomes of it; "" for nowhere.
+    callback: str = ""
+    #: Seconds from its rendering after which it must reach nobody: quiet hours begin, or its deadline passes.
+    good_for: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +85,12 @@ class Receipt:
     outcome: Outcome
     provider_id: str = ""
     detail: str = ""
+    #: Of a message that was not sent: when the provider will take it; None when it did not say.
+    retry_at: datetime | None = None
+    #: Why the recipient must not be contacted by this channel any more: `stop` or `invalid`; "" when nothing says so.
+    suppress: str = ""
+    #: SMS parts that the provider counted; 0 when it did not say.
+    parts: int = 0
+    #: What the provider charges for it, in `currency`; None when it did not say.
+    price: Decimal | None = None
+    currency: str = ""

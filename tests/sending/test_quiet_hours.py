@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campanile.sending.quiet import quiet_hours
-from campanile.spec.quiet import quiet_until
+from campanile.spec.quiet import quiet_from, quiet_until
 
 ZONES = (
     *("Europe/Madrid", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia"),
@@ -108,3 +108,21 @@ def test_quiet_hours_are_those_of_the_frozen_spec() -> None:
     assert quiet_hours({"campaign": {"timing": {**timing, "quiet": "none"}}}) is None
     assert quiet_hours({"campaign": {"timing": timing}}) == NIGHT, "the default of the format"
     assert quiet_hours({}) is None
+
+
+@given(
+    st.datetimes(datetime(2024, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC)),
+    st.sampled_from(ZONES),
+    st.times(),
+    st.times(),
+    st.floats(0, 1),
+)
+def test_nothing_before_quiet_begins_is_quiet(moment: datetime, zone: str, start: time, end: time, part: float) -> None:
+    where, quiet = ZoneInfo(zone), (start.replace(second=0, microsecond=0), end.replace(second=0, microsecond=0))
+    begins = quiet_from(moment, where, quiet)
+    if quiet[0] == quiet[1] or quiet_until(moment, where, quiet) is not None:
+        assert quiet[0] == quiet[1] or begins == moment
+        return
+    assert begins is not None
+    assert begins > moment
+    assert quiet_until(moment + (begins - moment) * part * 0.999_999, where, quiet) is None

@@ -55,6 +55,10 @@ class Links:
         """The address at which the recipient says no to further messages."""
         return f"{self.base_url.rstrip('/')}/u/{self._token(Purpose.UNSUBSCRIBE, message_id)}"
 
+    def status(self, message_id: str) -> str:
+        """The address at which a provider reports what becomes of the message."""
+        return f"{self.base_url.rstrip('/')}/hooks/twilio/{self._token(Purpose.STATUS, message_id)}"
+
     def code(self, message_id: str) -> str:
         """The coupon code of this message."""
         return self.keys.code(message_id) if self.keys else _SAMPLE_CODE

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from campanile import clock
 from campanile.errors import CampanileError
 from campanile.events import Message, PlannedMessage
 from campanile.ledger.sent import anything_sent
@@ -15,6 +16,7 @@ from campanile.messages.mime import Sender
 from campanile.messages.templates import MessageTemplates, known_fields, load_each
 from campanile.messages.tokens import open_key_ring
 from campanile.spec.campaign import Offer
+from campanile.spec.quiet import Quiet, quiet_from
 
 if TYPE_CHECKING:
     from campanile.spec.project import Project
@@ -31,6 +33,7 @@ class CampaignMessages:
     arms: Mapping[str, tuple[MessageTemplates, Offer]]
     #: For arms that change nothing.
     default: tuple[MessageTemplates, Offer]
+    quiet: Quiet | None = None
 
     @property
     def variables(self) -> frozenset[str]:
@@ -47,7 +50,17 @@ class CampaignMessages:
         """
         templates, offer = self.arms.get(planned.arm, self.default)
         context = build_context(planned, offer, shop=self.shop, links=self.links, campaign=self.campaign)
-        return templates.render(planned, context, at=at)
+        message = templates.render(planned, context, at=at)
+        if message.channel != "sms":
+            return message
+        callback = self.links.status(planned.message_id) if self.shop.base_url.startswith("https://") else ""
+        return replace(message, callback=callback, good_for=self._good_for(planned, at or planned.due_at))
+
+    def _good_for(self, planned: PlannedMessage, at: datetime) -> float:
+        """Seconds from `at` until quiet hours begin where the recipient is, or until the message expires."""
+        quiet = quiet_from(at, clock.zone(planned.zone), self.quiet)
+        end = min(planned.expires_at, quiet) if quiet else planned.expires_at
+        return (end - at).total_seconds()
 
     def as_samples(self) -> CampaignMessages:
         """The same with links and codes that are samples: for previews, which anybody may click."""
@@ -84,6 +97,7 @@ def open_messages(project: Project, campaign: str, *, columns: Collection[str] |
         Links(shop.base_url, open_key_ring(project.home, sent=lambda: anything_sent(project.ledger_path))),
         {arm: (loaded[spec.message_for(arm)], spec.offer_for(arm)) for arm in spec.arms},
         (loaded[spec.channel.message], spec.offer),
+        spec.timing.quiet,
     )
 
 

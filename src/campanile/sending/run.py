@@ -215,7 +215,7 @@ def _begin(ledger: Ledger, plan: PlanRecord, now: datetime) -> None:
 def _channel(project: Project, plan: PlanRecord) -> Channel:
     medium = project.campaign(plan.campaign).channel.use
     outbox = project.outbox_dir / plan.campaign / plan.wave
-    return open_channel(medium, project.settings.channels[medium], outbox)
+    return open_channel(medium, project.settings.channels[medium], outbox, run=plan.plan_id)
 
 
 def _renderer(project: Project, campaign: str, now: Now) -> Render:
