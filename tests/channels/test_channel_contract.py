@@ -13,8 +13,10 @@ from campanile.channels import Channel, open_channel
 from campanile.errors import CampanileError
 from campanile.events import Message, Outcome, Receipt
 from campanile.spec.settings import ChannelSettings
-from support.plans import planned, render
+from support import sendgrid_fake, twilio_fake
+from support.plans import message_id, planned, render
 from support.smtp_sink import running_sink
+from support.web_fake import running
 
 
 @dataclass
@@ -24,6 +26,12 @@ class Subject:
     channel: Channel
     folder: Path | None = None
     taken: list[object] | None = None
+    medium: str = "email"
+
+    def message(self, number: int) -> Message:
+        if self.medium == "email":
+            return render(planned(number, address=f"li.wei{number}@mail.example"))
+        return Message(message_id("winback", number), "sms", f"+86138001{number:05d}", text="Hello")
 
     def count(self) -> int:
         if self.folder is not None:
@@ -53,25 +61,26 @@ class ChannelContract:
         raise NotImplementedError
 
     def test_takes_a_message(self, subject: Subject) -> None:
-        message = render(planned(1))
+        message = subject.message(1)
         (receipt,) = hand_over(subject.channel, [message])
         assert receipt.message_id == message.message_id
         assert receipt.outcome is Outcome.ACCEPTED
         assert subject.count() == 1
 
     def test_takes_many_at_once_and_answers_each(self, subject: Subject) -> None:
-        messages = [render(planned(n)) for n in range(60)]
+        messages = [subject.message(n) for n in range(60)]
         receipts = hand_over(subject.channel, messages)
         assert [r.message_id for r in receipts] == [m.message_id for m in messages]
         assert {r.outcome for r in receipts} == {Outcome.ACCEPTED}
         assert subject.count() == 60
 
     def test_no_receipt_holds_the_address(self, subject: Subject) -> None:
-        (receipt,) = hand_over(subject.channel, [render(planned(1, address="li.wei@mail.example"))])
+        (receipt,) = hand_over(subject.channel, [subject.message(1)])
         assert "li.wei" not in repr(receipt)
+        assert "138001" not in repr(receipt)
 
     def test_says_whether_repeating_is_harmless(self, subject: Subject) -> None:
-        message = render(planned(1))
+        message = subject.message(1)
         hand_over(subject.channel, [message])
         hand_over(subject.channel, [message])
         assert (subject.count() == 1) == subject.channel.idempotent
@@ -91,6 +100,30 @@ class TestSmtp(ChannelContract):
                 via="smtp", host="127.0.0.1", port=sink.port, security="none", sender="Shop <news@m.example.com>"
             )
             yield Subject(open_channel("email", settings, tmp_path), taken=sink.taken)  # type: ignore[arg-type]
+
+
+class TestSendgrid(ChannelContract):
+    @pytest.fixture
+    def subject(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subject]:
+        monkeypatch.setenv("SENDGRID_KEY", sendgrid_fake.KEY)
+        with running(sendgrid_fake.SendgridFake()) as fake:
+            settings = ChannelSettings(
+                via="sendgrid", host=fake.url, api_key_env="SENDGRID_KEY", sender="Shop <news@m.example.com>"
+            )
+            yield Subject(open_channel("email", settings, tmp_path, run="r"), taken=fake.taken)  # type: ignore[arg-type]
+
+
+class TestTwilio(ChannelContract):
+    @pytest.fixture
+    def subject(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subject]:
+        keys = {"account_sid_env": twilio_fake.ACCOUNT, "api_key_env": twilio_fake.KEY}
+        keys["api_secret_env"] = twilio_fake.SECRET
+        for name, value in keys.items():
+            monkeypatch.setenv(name.upper(), value)
+        with running(twilio_fake.TwilioFake()) as fake:
+            names = {name: name.upper() for name in keys}
+            settings = ChannelSettings(via="twilio", host=fake.url, messaging_service=twilio_fake.SERVICE, **names)
+            yield Subject(open_channel("sms", settings, tmp_path), medium="sms", taken=fake.taken)  # type: ignore[arg-type]
 
 
 class TestOutbox(ChannelContract):
@@ -121,5 +154,5 @@ class TestOutbox(ChannelContract):
 
 def test_sms_goes_over_no_mail_server(tmp_path: Path) -> None:
     settings = ChannelSettings(via="smtp", host="127.0.0.1", sender="news@m.example.com")
-    with pytest.raises(CampanileError, match="sms cannot go over a mail server"):
+    with pytest.raises(CampanileError, match="sms cannot go by smtp"):
         open_channel("sms", settings, tmp_path)

@@ -21,7 +21,7 @@ shop:
   base_url: https://t.example.com
   postal_address: 1 Example Road
 channels:
-  email: {channel}
+  {medium}: {channel}
 economics: {{margin_rate: 40%, cost_per_message: {{email: 0.01, sms: 0.05}}}}
 """
 _CAMPAIGN = """
@@ -29,24 +29,27 @@ objective: retention
 target: {who: [{email_consent: true}]}
 offer: {kind: coupon, amount: 50}
 timing: {start: 2026-03-05, at: "10:30", quiet: "21:00-09:00"}
-channel: {use: email, message: hello}
+channel: {use: MEDIUM, message: hello}
 experiment: none
 why: a letter to everybody
 """
 _TEMPLATES = {
+    "hello.sms.j2": "【Shop】Hello {{ name }}, reply R to refuse",
     "hello.subject.j2": "Hello",
     "hello.txt.j2": "Hello {{ name }}\n{{ unsubscribe_link }}\n",
     "hello.html.j2": '<html><body><p>Hello {{ name }}</p><a href="{{ unsubscribe_link }}">No more</a></body></html>',
 }
 
 
-def write_project(root: Path, *, port: int | None = None, **channel: object) -> Project:
-    """The project in `root`; its mail goes to that port of this machine, or to files."""
+def write_project(root: Path, *, port: int | None = None, medium: str = "email", **channel: object) -> Project:
+    """The project in `root`; its mail goes to that port of this machine, or as `channel` says, or to files."""
     via: dict[str, object] = {"via": "outbox", "sender": "Shop <news@m.example.com>"}
     if port is not None:
         via |= {"via": "smtp", "host": "127.0.0.1", "port": port, "security": "none", "connections": 2, "timeout": 5}
-    files = {"campanile.yaml": _SETTINGS.format(channel=json.dumps({**via, **channel}))}
-    files |= {"campaigns/winback.yaml": _CAMPAIGN}
+    files = {
+        "campanile.yaml": _SETTINGS.format(medium=medium, channel=json.dumps({**via, **channel}, ensure_ascii=False))
+    }
+    files |= {"campaigns/winback.yaml": _CAMPAIGN.replace("MEDIUM", medium)}
     files |= {f"templates/{name}": text for name, text in _TEMPLATES.items()}
     for name, text in files.items():
         path = root / name
