@@ -53,7 +53,7 @@ def with_charts(report: Document) -> str:
 
 def _read(campaign: str) -> Readout:
     shop = project()
-    with customers(shop) as database, Ledger.open(shop.ledger_path) as ledger:
+    with customers(shop) as database, Ledger.open(shop.ledger_place) as ledger:
         readout = read_out(shop, campaign, database=database, ledger=ledger, now=clock.now())
     write_readout(readout, shop.readouts_dir / campaign)
     return readout

@@ -96,7 +96,7 @@ async def dry_run(campaign: str) -> dict[str, int]:
 
 
 def _plan(shop: Project, campaign: str) -> Plan:
-    with customers(shop) as database, Ledger.open(shop.ledger_path) as ledger:
+    with customers(shop) as database, Ledger.open(shop.ledger_place) as ledger:
         return make_plan(shop, campaign, clock.now(), database=database, ledger=ledger)
 
 
@@ -127,7 +127,7 @@ async def _logged() -> None:
 
 
 def _report(shop: Project, campaign: str, *, stopped: bool) -> RunReport:
-    with Ledger.open(shop.ledger_path) as ledger:
+    with Ledger.open(shop.ledger_place) as ledger:
         plan = planned_record(ledger, campaign)
         return RunReport("send", status(ledger, plan), next_due=ledger.next_due(plan.plan_id), stopped=stopped)
 

@@ -29,7 +29,7 @@ class MessageState(StrEnum):
     """Where a planned message stands. Every planned message is in exactly one."""
 
     DUE = "due"  #: planned, and may be claimed from its due moment on
-    HELD = "held"  #: waits for quiet hours to end
+    HELD = "held"  #: waits for quiet hours, a cap or the warm-up to let it go
     CLAIMED = "claimed"  #: a running sender has it; at most `in_flight` of them have an open attempt
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -85,7 +85,7 @@ class Receipt:
     outcome: Outcome
     provider_id: str = ""
     detail: str = ""
-    #: Of a message that was not sent: when the provider will take it; None when it did not say.
+    #: Of a message that was not sent: when the provider will take it, which costs it no try; None when it did not say.
     retry_at: datetime | None = None
     #: Why the recipient must not be contacted by this channel any more: `stop` or `invalid`; "" when nothing says so.
     suppress: str = ""

@@ -32,6 +32,8 @@ WORDS = {
     "preview": ["winback", "--count", "1"],
     "run": ["winback", "--now", "2026-03-05T10:30"],
     "status": ["winback"],
+    "pause": ["winback", "--who", "li", "--why", "wrong price"],
+    "resume": ["winback", "--who", "li", "--why", "mended"],
     "resolve": ["winback", "--as", "rejected", "--who", "li", "--why", "seen"],
     "readout": ["winback", "--now", "2026-04-10"],
     "profile": ["--as-of", "2026-03-01T09:00"],
@@ -67,6 +69,8 @@ def differing(documented: Any, real: Any) -> set[str]:
 def test_the_page_shows_what_the_command_prints(command: str, shop: Project) -> None:
     if command not in {"import", "profile", "people"}:
         planned(shop)
+    if command == "resume":
+        printed("pause", shop)
     if command == "readout":
         with Ledger.open(shop.ledger_path) as ledger:
             record = ledger.plan("winback")

@@ -28,7 +28,9 @@ def work(path: Path, *, messages: int, suppressed: int = 0) -> int:
         for number in range(suppressed):
             ledger.suppress("email", f"gone{number}@mail.example", reason="left", source="test", at=NOW)
         plan = register(ledger, several(messages))
-        event.listen(ledger._engine, "checkout", lambda connection, *_: connection.set_progress_handler(count, 100))
+        event.listen(
+            ledger.database.engine, "checkout", lambda connection, *_: connection.set_progress_handler(count, 100)
+        )
         now = NOW + timedelta(minutes=1)
         wanted = claim(ledger, plan.plan_id, 0, now=now, limit=8)
         opened = exchange(ledger, plan.plan_id, wanted=wanted, mode=MODE, now=now)

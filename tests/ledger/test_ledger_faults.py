@@ -56,7 +56,7 @@ def test_a_ledger_of_an_earlier_campanile(tmp_path: Path) -> None:
     Ledger.open(path).close()
     with sqlite3.connect(path) as raw:
         raw.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
-    with pytest.raises(CampanileError, match="an earlier Campanile, whose tables differ; name another file") as caught:
+    with pytest.raises(CampanileError, match="earlier Campanile, whose tables differ; name another ledger") as caught:
         Ledger.open(path)
     assert "do not delete it" in str(caught.value)
 

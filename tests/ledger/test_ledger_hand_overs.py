@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from campanile.errors import CampanileError, UsageError
 from campanile.events import MessageState, Outcome, PlannedMessage, Receipt
-from campanile.ledger import Ledger, Mode, Opened, tables
+from campanile.ledger import Ledger, Mode, Opened, Recovery, tables
 from campanile.ledger.hand_overs import TRIES, claim, exchange, release
-from campanile.ledger.repair import recover
 from campanile.sending.resolve import resolve
+from support.ledgers import recover_dead
 from support.plans import NOW, message_id, plan_record, planned, register, several
 
 SMTP = Mode("smtp")
 OUTBOX = Mode("outbox", idempotent=True)
 PLAN = "plan-winback"
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path / "ledger.sqlite") as opened:
-        yield opened
 
 
 def take(ledger: Ledger, now: datetime = NOW, limit: int = 100) -> list[PlannedMessage]:
@@ -212,13 +204,13 @@ class TestRecovery:
     def test_without_an_attempt_a_message_is_due(self, ledger: Ledger) -> None:
         register(ledger, several(3))
         take(ledger)
-        assert recover(ledger, PLAN, SMTP, NOW).due == 3
+        assert recover_dead(ledger, PLAN, SMTP, NOW).due == 3
         assert ledger.tally(PLAN)[MessageState.DUE] == 3
 
     def test_with_an_open_attempt_nobody_can_know(self, ledger: Ledger) -> None:
         register(ledger, several(3))
         open_all(ledger, take(ledger)[:2])
-        found = recover(ledger, PLAN, SMTP, NOW)
+        found = recover_dead(ledger, PLAN, SMTP, NOW)
         assert (found.due, found.unknown) == (1, 2)
         assert row(ledger, 0)[:2] == ("unknown", "answer lost: the sender stopped before it came")
         assert take(ledger, now=NOW + timedelta(days=1))[0].customer_id == "C000002"
@@ -226,27 +218,27 @@ class TestRecovery:
     def test_over_an_idempotent_channel_it_is_due_again(self, ledger: Ledger) -> None:
         register(ledger, several(2))
         open_all(ledger, take(ledger), mode=OUTBOX)
-        assert recover(ledger, PLAN, OUTBOX, NOW).due == 2
+        assert recover_dead(ledger, PLAN, OUTBOX, NOW).due == 2
         assert len(open_all(ledger, take(ledger), mode=OUTBOX).messages) == 2
 
     def test_a_channel_changed_since_does_not_make_it_repeatable(self, ledger: Ledger) -> None:
         register(ledger, several(1))
         open_all(ledger, take(ledger), mode=SMTP)
-        assert recover(ledger, PLAN, OUTBOX, NOW).unknown == 1
+        assert recover_dead(ledger, PLAN, OUTBOX, NOW).unknown == 1
 
     def test_twice_changes_nothing(self, ledger: Ledger) -> None:
         register(ledger, several(3))
         open_all(ledger, take(ledger)[:1])
-        recover(ledger, PLAN, SMTP, NOW)
+        recover_dead(ledger, PLAN, SMTP, NOW)
         before = ledger.tally(PLAN)
-        assert recover(ledger, PLAN, SMTP, NOW) == type(recover(ledger, PLAN, SMTP, NOW))()
+        assert recover_dead(ledger, PLAN, SMTP, NOW) == Recovery()
         assert ledger.tally(PLAN) == before
 
     def test_leaves_other_plans_alone(self, ledger: Ledger) -> None:
         register(ledger, several(2))
         register(ledger, several(2, campaign="spring"), campaign="spring")
         take(ledger)
-        recover(ledger, "plan-spring", SMTP, NOW)
+        recover_dead(ledger, "plan-spring", SMTP, NOW)
         assert ledger.tally(PLAN)[MessageState.CLAIMED] == 2
 
 

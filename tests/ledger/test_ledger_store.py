@@ -16,16 +16,11 @@ from campanile.errors import CampanileError
 from campanile.events import MessageState, Outcome, PlannedMessage, Receipt
 from campanile.ledger import Ledger, Mode, tables
 from campanile.ledger.hand_overs import claim, exchange, waiting
-from campanile.ledger.repair import recover, settle_unknown
+from campanile.ledger.repair import settle_unknown
+from support.ledgers import recover_dead
 from support.plans import NOW, message_id, plan_record, planned, register, several
 
 SMTP = Mode("smtp")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path / "ledger.sqlite", patience=1) as opened:
-        yield opened
 
 
 def hand_over(ledger: Ledger, plan_id: str, outcomes: dict[int, Outcome], *, campaign: str = "winback") -> None:
@@ -224,7 +219,7 @@ class TestHistory:
     def test_what_was_written_since_a_number_is_told_whatever_the_clock_says(self, ledger: Ledger) -> None:
         plan = register(ledger, several(6))
         hand_over(ledger, plan.plan_id, {0: Outcome.ACCEPTED, 1: Outcome.UNKNOWN})
-        recover(ledger, plan.plan_id, SMTP, NOW)
+        recover_dead(ledger, plan.plan_id, SMTP, NOW)
         read = ledger.last_serial()
         wanted = claim(ledger, plan.plan_id, 0, now=NOW, limit=1)
         earlier = NOW - timedelta(days=2)
@@ -235,7 +230,7 @@ class TestHistory:
         unknown = message_id("winback", 1)
         settle_unknown(ledger, plan.plan_id, [unknown], verdict="rejected", who="Mei", why="log", now=earlier)
         exchange(ledger, plan.plan_id, wanted=claim(ledger, plan.plan_id, 0, now=NOW, limit=1), mode=SMTP, now=earlier)
-        recover(ledger, plan.plan_id, SMTP, earlier)
+        recover_dead(ledger, plan.plan_id, SMTP, earlier)
         told = {contact.message_id: contact.arrived for contact in ledger.contacts(read)}
         assert len(told) == 3
         assert told[unknown] is False
@@ -275,6 +270,9 @@ def test_the_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
 
 def test_commits_are_durable_at_once(ledger: Ledger) -> None:
     with ledger.reading() as connection:
+        if ledger.database.shared:
+            assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+            return
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1

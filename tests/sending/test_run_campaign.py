@@ -61,7 +61,7 @@ class TestSend:
         assert report.to_json() == {
             "contract": 1, "campaign": "winback", "wave": "1", "state": "sent", "planned": 25, "accepted": 25,
             "rejected": 0, "unknown": 0, "suppressed": 0, "expired": 0, "held": 0, "due": 0, "claimed": 0,
-            "mode": "send", "stopped": False, "next_due": None,
+            "paused": None, "mode": "send", "stopped": False, "next_due": None,
         }  # fmt: skip
         assert mails(project) == {message_id("winback", n) for n in range(25)}
         assert "25  accepted" in report.text(ZONE)
@@ -433,7 +433,7 @@ class TestStatus:
         write_plan(project, several(4))
         found = account(project)
         states = [state.value for state in MessageState]
-        assert set(states) | {"contract", "campaign", "wave", "state", "planned"} == set(found)
+        assert set(states) | {"contract", "campaign", "wave", "state", "planned", "paused"} == set(found)
         assert sum(int(str(found[state])) for state in states) == found["planned"] == 4
 
     def test_in_words_leaves_empty_states_out(self) -> None:

@@ -310,7 +310,7 @@ class TestEnds:
     def test_a_ledger_that_fails_for_a_moment_loses_no_answer(self, ledger: Ledger) -> None:
         """Another process takes the lock while answers are on their way, and lets go a second later."""
         plan = register(ledger, several(30))
-        other = sqlite3.connect(ledger.path, isolation_level=None)
+        other = sqlite3.connect(ledger.database.path, isolation_level=None)
 
         def act(message: Message) -> Receipt:
             if not other.in_transaction:
@@ -320,7 +320,7 @@ class TestEnds:
 
         channel = Scripted(act)
         with (
-            Ledger.open(ledger.path, patience=0.1) as impatient,
+            Ledger.open(ledger.database.path, patience=0.1) as impatient,
             pytest.raises(CampanileError, match="held by another process"),
         ):
             run(impatient, plan, channel)
@@ -332,7 +332,7 @@ class TestEnds:
     ) -> None:
         monkeypatch.setattr(send, "_PAUSES", (0.01,))
         plan = register(ledger, several(30))
-        other = sqlite3.connect(ledger.path, isolation_level=None)
+        other = sqlite3.connect(ledger.database.path, isolation_level=None)
 
         def act(message: Message) -> Receipt:
             if not other.in_transaction:
@@ -341,7 +341,7 @@ class TestEnds:
 
         channel = Scripted(act)
         with (
-            Ledger.open(ledger.path, patience=0.1) as impatient,
+            Ledger.open(ledger.database.path, patience=0.1) as impatient,
             pytest.raises(CampanileError, match="8 answers could not be written down and will be shown as unknown"),
         ):
             run(impatient, plan, channel)
@@ -378,7 +378,7 @@ class TestEnds:
         monkeypatch.setattr(send, "_PAUSES", (0.01,))
         plan = register(ledger, several(50))
         with (
-            Ledger.open(ledger.path, patience=0.1) as impatient,
+            Ledger.open(ledger.database.path, patience=0.1) as impatient,
             ledger.writing(),
             pytest.raises(CampanileError, match="held by another process"),
         ):

@@ -122,8 +122,8 @@ def _remember(project: Project, database: CustomerDatabase) -> None:
     from campanile.ledger.store import Ledger
     from campanile.plan.past import sync_past
 
-    if project.ledger_path.exists():
-        with Ledger.open(project.ledger_path) as ledger:
+    if Ledger.is_there(project.ledger_place):
+        with Ledger.open(project.ledger_place) as ledger:
             sync_past(project, database, ledger)
 
 
@@ -170,8 +170,8 @@ def _count_other_plans(project: Project, spec: CampaignSpec, database: CustomerD
     from campanile.plan.make import WAVE
     from campanile.plan.past import sync_others
 
-    if project.ledger_path.exists():
-        with Ledger.open(project.ledger_path) as ledger:
+    if Ledger.is_there(project.ledger_place):
+        with Ledger.open(project.ledger_place) as ledger:
             sync_others(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
 
 

@@ -19,7 +19,7 @@ from campanile.cli.options import (
     progress,
     project_options,
 )
-from campanile.errors import UsageError
+from campanile.errors import CampanileError, UsageError
 from campanile.messages.preview import MAX_SHOWN
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def plan_command(campaign: str, root: Path, home: Path | None, as_of: str | None
 
     with (
         CustomerDatabase.open(project) as database,
-        Ledger.open(project.ledger_path) as ledger,
+        Ledger.open(project.ledger_place) as ledger,
         progress("checking messages", quiet=as_json) as tell,
     ):
         plan = make_plan(project, campaign, seen_from, database=database, ledger=ledger, progress=tell)
@@ -78,7 +78,7 @@ def preview_command(campaign: str, root: Path, home: Path | None, count: int, as
     from campanile.ledger.store import Ledger
     from campanile.sending.sample import write_preview
 
-    with Ledger.open(project.ledger_path) as ledger:
+    with Ledger.open(project.ledger_place) as ledger:
         path, shown = write_preview(project, campaign, ledger, count=count)
     if as_json:
         print_json({"contract": 1, "campaign": campaign, "messages": shown, "page": str(path)})
@@ -132,7 +132,7 @@ def status_command(campaign: str, root: Path, home: Path | None, as_json: bool) 
     from campanile.sending.frozen import planned_record
     from campanile.sending.status import status, status_text
 
-    with Ledger.open(project.ledger_path) as ledger:
+    with Ledger.open(project.ledger_place) as ledger:
         account = status(ledger, planned_record(ledger, campaign))
     if as_json:
         print_json(account)
@@ -170,7 +170,7 @@ def resolve_command(
     from campanile.sending.frozen import planned_record
     from campanile.sending.resolve import resolve
 
-    with Ledger.open(project.ledger_path) as ledger:
+    with Ledger.open(project.ledger_place) as ledger:
         settled = resolve(ledger, planned_record(ledger, campaign), outcome, who=who, why=why, message_ids=messages)
     if as_json:
         print_json({"contract": 1, "campaign": campaign, "settled": settled, "as": outcome})
@@ -231,7 +231,7 @@ def _read_campaign(project: Project, campaign: str, at: str | None, *, as_json: 
     from campanile.report.jsonable import jsonable
 
     needs_store(project.database_path, project, "run `campanile import`")
-    with CustomerDatabase.open(project) as database, Ledger.open(project.ledger_path) as ledger:
+    with CustomerDatabase.open(project) as database, Ledger.open(project.ledger_place) as ledger:
         readout = read_out(project, campaign, database=database, ledger=ledger, now=now)
     paths = write_readout(readout, project.readouts_dir / campaign)
     if as_json:
@@ -287,9 +287,12 @@ def _needs_plan(project: Project, campaign: str) -> None:
     """Nothing when the ledger has a plan of the campaign: what is registered there outlives the campaign's file."""
     from campanile.ledger.store import Ledger
 
-    if not project.ledger_path.exists():
+    if not Ledger.is_there(project.ledger_place):
         project.campaign(campaign)
-    needs_store(project.ledger_path, project, f"run `campanile plan {campaign}`")
-    with Ledger.open(project.ledger_path) as ledger:
+        raise CampanileError(
+            f"there is no ledger in {project.home} yet",
+            f"run `campanile plan {campaign}`, or name the folder of the stores with --home",
+        )
+    with Ledger.open(project.ledger_place) as ledger:
         if ledger.plan(campaign) is None:
             project.campaign(campaign)

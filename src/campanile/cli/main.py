@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "preview": ("campaigns", "Render a campaign's messages for sampled customers."),
     "run": ("campaigns", "Send the frozen plan, or show what would be sent."),
     "status": ("campaigns", "Account for every planned message."),
+    "pause": ("pausing", "Let a campaign stand still."),
+    "resume": ("pausing", "Let a paused campaign go on."),
     "resolve": ("campaigns", "Settle hand-overs whose answer was lost."),
     "readout": ("campaigns", "Read the experiment: did it work, did it pay, can it be trusted."),
     "rehearse": ("rehearse", "Play a whole campaign against simulated customers with a known effect."),

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from campanile.events import PlannedMessage
 from campanile.ledger import tables, variables
+from campanile.ledger.engine import Database
 
 _ROWS = 10_000
 _WRITTEN = (
@@ -34,16 +34,9 @@ _EXPORTED = pa.schema(
 )
 
 
-def write_planned(connection: Connection, plan_id: str, messages: Iterable[PlannedMessage]) -> int:
+def write_planned(database: Database, connection: Connection, plan_id: str, messages: Iterable[PlannedMessage]) -> int:
     """How many messages were written; the iterable is consumed row by row."""
-    # SQLAlchemy binds each row of each value in Python, which doubles the time; here the driver gets tuples.
-    statement = str(insert(tables.message).compile(connection, column_keys=_WRITTEN))
-    rows = _rows(plan_id, messages)
-    written = 0
-    while chunk := list(islice(rows, _ROWS)):
-        connection.exec_driver_sql(statement, chunk)
-        written += len(chunk)
-    return written
+    return database.write_rows(connection, tables.message, _WRITTEN, _rows(plan_id, messages))
 
 
 def write_messages(connection: Connection, plan_id: str, path: Path) -> None:

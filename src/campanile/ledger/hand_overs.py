@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,12 +13,18 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from campanile.events import MessageState, Outcome, PlannedMessage, Receipt
 from campanile.ledger import tables, variables
 from campanile.ledger.addresses import address_key
+from campanile.ledger.breakers import ASKED_TO_WAIT
+from campanile.ledger.gate import Gate, Verdict
+from campanile.ledger.pace import Buckets, close_until, sooner
 from campanile.ledger.records import Mode, Opened
-from campanile.ledger.store import Ledger, next_serial
+from campanile.ledger.store import Ledger
+from campanile.ledger.workers import enlist, still_mine
 
 #: After so many times that the provider put a message off, it is given up.
 TRIES = 5
 _FIRST_PAUSE = timedelta(minutes=1)
+#: A provider that asks for more is asked again after this.
+_LONGEST_WAIT = timedelta(hours=6)
 
 _WORDS = {
     Outcome.ACCEPTED: "taken",
@@ -33,9 +40,13 @@ _COLUMNS = [
     )
 ]
 _ID = tables.message.c.message_id == bindparam("key")
-_MINE = (_ID, tables.message.c.state == MessageState.CLAIMED.value)
+_MINE = (
+    _ID,
+    tables.message.c.state == MessageState.CLAIMED.value,
+    tables.message.c.worker == bindparam("me"),
+)
 
-_CLAIM = update(tables.message).where(_ID).values(state=MessageState.CLAIMED.value)
+_CLAIM = update(tables.message).where(_ID).values(state=MessageState.CLAIMED.value, worker=bindparam("me"))
 _RELEASE = update(tables.message).where(*_MINE).values(state=MessageState.DUE.value)
 _MOVE = (
     update(tables.message)
@@ -55,13 +66,20 @@ _POSTPONE = (
 )
 _CLOSE = (
     update(tables.attempt)
-    .where(tables.attempt.c.message_id == bindparam("key"), tables.attempt.c.outcome.is_(None))
+    .where(
+        tables.attempt.c.message_id == bindparam("key"),
+        tables.attempt.c.outcome.is_(None),
+        tables.attempt.c.worker == bindparam("me"),
+    )
     .values(
         outcome=bindparam("came"),
         provider_id=bindparam("provider"),
         detail=bindparam("said"),
         closed_at=bindparam("at"),
         serial=bindparam("number"),
+        parts=bindparam("counted"),
+        price=bindparam("charged"),
+        currency=bindparam("money"),
     )
 )
 _COUNT_ATTEMPT = update(tables.message).where(*_MINE).values(attempts=bindparam("n"))
@@ -71,7 +89,8 @@ def claim(ledger: Ledger, plan_id: str, batch: int, *, now: datetime, limit: int
     """Up to `limit` messages of the batch whose moment has come, marked so that no other sender takes them."""
     table = tables.message.c
     claimed: list[PlannedMessage] = []
-    with ledger.writing() as connection:
+    with ledger.sharing() as connection:
+        enlist(ledger, connection)
         for state in (MessageState.DUE, MessageState.HELD):
             query = (
                 select(*_COLUMNS)
@@ -83,15 +102,16 @@ def claim(ledger: Ledger, plan_id: str, batch: int, *, now: datetime, limit: int
             )
             claimed += [planned(row) for row in connection.execute(query)]
         if claimed:
-            connection.execute(_CLAIM, [{"key": message.message_id} for message in claimed])
+            me = ledger.worker
+            connection.execute(_CLAIM, [{"key": message.message_id, "me": me} for message in claimed])
     return claimed
 
 
 def release(ledger: Ledger, message_ids: Sequence[str]) -> None:
     """Gives claimed messages without an open attempt back: they are due."""
     if message_ids:
-        with ledger.writing() as connection:
-            connection.execute(_RELEASE, [{"key": message_id} for message_id in message_ids])
+        with ledger.sharing() as connection:
+            connection.execute(_RELEASE, [{"key": message_id, "me": ledger.worker} for message_id in message_ids])
 
 
 def exchange(  # noqa: PLR0913 - one transaction needs all of it
@@ -116,16 +136,24 @@ def exchange(  # noqa: PLR0913 - one transaction needs all of it
         held: Of those, the ones in quiet hours and when these end.
         mode: How they would be handed over.
         now: The present moment.
+
+    Raises:
+        LeaseLostError: Others have settled what this worker had claimed; nothing is written.
     """
-    with ledger.writing() as connection:
-        _settle(connection, answers, now)
-        _give_back(connection, returned, now)
+    with ledger.sharing() as connection:
+        still_mine(ledger, connection)
+        _Settlement(ledger, connection, mode, now).settle(answers, returned)
         if not wanted:
             return Opened()
         state = connection.scalar(select(tables.plan.c.state).where(tables.plan.c.plan_id == plan_id))
         if state != "sending":
             return Opened(running=False)
-        return _open(connection, _Gate(plan_id, held or {}, now), wanted, mode)
+        buckets = Buckets(ledger.database, connection, mode.rates)
+        allowed = buckets.allow(len(wanted))
+        gate = Gate(plan_id, held or {}, now, mode.rules)
+        opened = _open(ledger, connection, gate, wanted[: allowed.count], mode)
+        buckets.take(len(opened.messages))
+        return replace(opened, left=tuple(wanted[allowed.count :]), wait=allowed.wait)
 
 
 def waiting(ledger: Ledger, plan_id: str) -> Iterator[tuple[PlannedMessage, datetime]]:
@@ -143,11 +171,11 @@ def foresee(
     ledger: Ledger, messages: Sequence[PlannedMessage], *, held: Mapping[str, datetime], now: datetime
 ) -> list[MessageState | None]:
     """For each message the state that the gate would put it into now, or None when it would let it through."""
-    gate = _Gate("", held, now)
+    gate = Gate("", held, now)
     with ledger.reading() as connection:
-        gate.look(connection, messages)
+        gate.look(ledger, connection, messages)
     verdicts = [gate.verdict(message) for message in messages]
-    return [verdict[0] if verdict else None for verdict in verdicts]
+    return [verdict.state if verdict else None for verdict in verdicts]
 
 
 def sample(ledger: Ledger, plan_id: str, arm: str, count: int) -> list[PlannedMessage]:
@@ -166,49 +194,89 @@ def planned(row: Row[Any]) -> PlannedMessage:
     return PlannedMessage(**values)
 
 
-def _settle(connection: Connection, answers: Sequence[Receipt], now: datetime) -> None:
-    if not answers:
-        return
-    shared = {"at": now, "number": next_serial(connection)}
-    closed = [
-        {"key": a.message_id, "came": a.outcome.value, "provider": a.provider_id, "said": a.detail, **shared}
-        for a in answers
-    ]
-    connection.execute(_CLOSE, closed)
-    final = [answer for answer in answers if answer.outcome is not Outcome.NOT_SENT]
-    if final:
-        rows = [{"key": a.message_id, "to": a.outcome.value, "because": _reason(a), "at": now} for a in final]
-        connection.execute(_MOVE, rows)
-    postponed = [answer for answer in answers if answer.outcome is Outcome.NOT_SENT]
-    if postponed:
-        _put_off(connection, postponed, now)
+class _Settlement:
+    """Answers written down inside one transaction."""
+
+    def __init__(self, ledger: Ledger, connection: Connection, mode: Mode, now: datetime) -> None:
+        self._ledger, self._connection, self._mode, self._now = ledger, connection, mode, now
+        self._me = {"me": ledger.worker}
+
+    def settle(self, answers: Sequence[Receipt], returned: Sequence[str]) -> None:
+        """Closes the attempts, and moves each message to where its answer puts it."""
+        if not answers and not returned:
+            return
+        shared = {**self._me, "at": self._now, "number": self._ledger.database.next_serial(self._connection)}
+        closed = [{**_said(answer), **shared} for answer in answers]
+        closed += [{**_said(Receipt(key, Outcome.NOT_SENT, detail="not handed over")), **shared} for key in returned]
+        self._connection.execute(_CLOSE, closed)
+        if returned:
+            self._connection.execute(_RELEASE, [{"key": message_id, **self._me} for message_id in returned])
+        final = [answer for answer in answers if answer.outcome is not Outcome.NOT_SENT]
+        if final:
+            shared = {**self._me, "at": self._now}
+            rows = [{"key": a.message_id, "to": a.outcome.value, "because": _reason(a), **shared} for a in final]
+            self._connection.execute(_MOVE, rows)
+        self._suppress([answer for answer in answers if answer.suppress])
+        postponed = [answer for answer in answers if answer.outcome is Outcome.NOT_SENT]
+        if postponed:
+            self._put_off(postponed)
+            self._wait(postponed)
+
+    def _suppress(self, answers: Sequence[Receipt]) -> None:
+        """Keeps every later message away from those of whom the provider says that they must not be contacted."""
+        table = tables.message.c
+        why = {answer.message_id: answer.suppress for answer in answers}
+        if not why:
+            return
+        query = select(table.message_id, table.channel, table.address).where(table.message_id.in_(why))
+        for row in self._connection.execute(query).all():
+            key = {"channel": row.channel, "address": address_key(row.channel, row.address)}
+            self._ledger.database.one_at_a_time(self._connection, [f"suppression {key}"])
+            known = select(tables.suppression.c.at).filter_by(**key)
+            if self._connection.scalar(known) is None:
+                facts = {"reason": why[row.message_id], "source": self._mode.channel, "at": self._now}
+                self._connection.execute(insert(tables.suppression).values(**key, **facts))
+
+    def _put_off(self, answers: Sequence[Receipt]) -> None:
+        """Makes the messages due again later; see `_later`."""
+        table = tables.message.c
+        query = select(table.message_id, table.deferrals).where(table.message_id.in_([a.message_id for a in answers]))
+        times = {row.message_id: row.deferrals for row in self._connection.execute(query)}
+        rows = [self._later(answer, times[answer.message_id]) for answer in answers if answer.message_id in times]
+        self._connection.execute(_POSTPONE, rows)
+
+    def _later(self, answer: Receipt, times: int) -> dict[str, object]:
+        """Due again after a pause that doubles each time, or when the provider says; given up after the last try."""
+        row: dict[str, object] = {"key": answer.message_id, **self._me}
+        if answer.retry_at is not None:
+            until = sooner(answer.retry_at, self._now, _LONGEST_WAIT)
+            return {**row, "times": times, "until": until, **_due(answer)}
+        row |= {"times": times + 1, "until": self._now + _FIRST_PAUSE * 2**times}
+        if times + 1 < TRIES:
+            return row | _due(answer)
+        because = f"gave up after {TRIES} tries, the last: {_reason(answer)}"
+        return row | {"to": MessageState.REJECTED.value, "because": because, "at": self._now}
+
+    def _wait(self, answers: Sequence[Receipt]) -> None:
+        """Lets nobody begin anything before the provider takes messages again."""
+        named = [answer.retry_at for answer in answers if answer.retry_at is not None]
+        if named and self._mode.rates:
+            names = [rate.name for rate in self._mode.rates]
+            self._ledger.database.one_at_a_time(self._connection, names)
+            until = sooner(max(named), self._now, _LONGEST_WAIT)
+            close_until(self._ledger.database, self._connection, names[0], until)
 
 
-def _put_off(connection: Connection, answers: Sequence[Receipt], now: datetime) -> None:
-    """Makes the messages due again after a pause that doubles each time; after the last try they are given up."""
-    table = tables.message.c
-    query = select(table.message_id, table.deferrals).where(table.message_id.in_([a.message_id for a in answers]))
-    times = {message_id: deferrals + 1 for message_id, deferrals in connection.execute(query)}
-    rows = []
-    for answer in answers:
-        n = times[answer.message_id]
-        row: dict[str, object] = {"key": answer.message_id, "times": n, "until": now + _FIRST_PAUSE * 2 ** (n - 1)}
-        if n < TRIES:
-            row |= {"to": MessageState.DUE.value, "because": _reason(answer), "at": None}
-        else:
-            because = f"gave up after {TRIES} tries, the last: {_reason(answer)}"
-            row |= {"to": MessageState.REJECTED.value, "because": because, "at": now}
-        rows.append(row)
-    connection.execute(_POSTPONE, rows)
+def _said(answer: Receipt) -> dict[str, object]:
+    """An answer as its attempt keeps it."""
+    detail = answer.detail if answer.retry_at is None else f"{ASKED_TO_WAIT} {answer.detail}".strip()
+    price = "" if answer.price is None else str(answer.price)
+    came = {"key": answer.message_id, "came": answer.outcome.value, "provider": answer.provider_id, "said": detail}
+    return {**came, "counted": answer.parts, "charged": price, "money": answer.currency}
 
 
-def _give_back(connection: Connection, message_ids: Sequence[str], now: datetime) -> None:
-    if not message_ids:
-        return
-    closed = {"came": Outcome.NOT_SENT.value, "provider": "", "said": "not handed over", "at": now}
-    closed["number"] = next_serial(connection)
-    connection.execute(_CLOSE, [{"key": message_id, **closed} for message_id in message_ids])
-    connection.execute(_RELEASE, [{"key": message_id} for message_id in message_ids])
+def _due(answer: Receipt) -> dict[str, object]:
+    return {"to": MessageState.DUE.value, "because": _reason(answer), "at": None}
 
 
 def _reason(answer: Receipt) -> str:
@@ -216,48 +284,8 @@ def _reason(answer: Receipt) -> str:
     return f"{word}: {answer.detail}" if answer.detail else word
 
 
-class _Gate:
-    """The last check before a hand-over, inside the transaction that opens the attempt."""
-
-    def __init__(self, plan_id: str, held: Mapping[str, datetime], now: datetime) -> None:
-        self.plan_id = plan_id
-        self.held = held
-        self.now = now
-        self.suppressed: set[tuple[str, str]] = set()
-        self.attempts: dict[str, int] = {}
-
-    def look(self, connection: Connection, wanted: Sequence[PlannedMessage]) -> None:
-        """Reads who has been suppressed meanwhile, and which messages are still ours."""
-        keys = {address_key(message.channel, message.address) for message in wanted}
-        table = tables.suppression.c
-        channels = {message.channel for message in wanted}
-        listed = select(table.channel, table.address).where(table.channel.in_(channels), table.address.in_(keys))
-        self.suppressed = {(channel, address) for channel, address in connection.execute(listed)}
-        column = tables.message.c
-        # Only the key in SQL: with plan and state beside it SQLite walks the whole queue of the plan instead.
-        query = select(column.message_id, column.plan_id, column.state, column.attempts).where(
-            column.message_id.in_([message.message_id for message in wanted])
-        )
-        mine = (self.plan_id, MessageState.CLAIMED.value)
-        rows = connection.execute(query)
-        self.attempts = {row.message_id: row.attempts for row in rows if (row.plan_id, row.state) == mine}
-
-    def verdict(self, message: PlannedMessage) -> tuple[MessageState, str] | None:
-        """The state and reason that keep the message from going out; None when it may."""
-        if (message.channel, address_key(message.channel, message.address)) in self.suppressed:
-            return MessageState.SUPPRESSED, "suppressed before the hand-over"
-        if message.expires_at <= self.now:
-            return MessageState.EXPIRED, "its deadline has passed"
-        until = self.held.get(message.message_id)
-        if until is None:
-            return None
-        if until >= message.expires_at:
-            return MessageState.EXPIRED, "quiet hours last until after its deadline"
-        return MessageState.HELD, "quiet hours"
-
-
-def _open(connection: Connection, gate: _Gate, wanted: Sequence[PlannedMessage], mode: Mode) -> Opened:
-    gate.look(connection, wanted)
+def _open(ledger: Ledger, connection: Connection, gate: Gate, wanted: Sequence[PlannedMessage], mode: Mode) -> Opened:
+    gate.look(ledger, connection, wanted)
     opened: list[PlannedMessage] = []
     aside: Counter[MessageState] = Counter()
     for message in wanted:
@@ -265,21 +293,23 @@ def _open(connection: Connection, gate: _Gate, wanted: Sequence[PlannedMessage],
             continue
         verdict = gate.verdict(message)
         if verdict is None:
+            gate.count(message)
             opened.append(message)
         else:
             _set_aside(connection, gate, message, verdict)
-            aside[verdict[0]] += 1
+            aside[verdict.state] += 1
     if opened:
+        me = ledger.worker
         numbered = [{"key": m.message_id, "n": gate.attempts[m.message_id] + 1} for m in opened]
-        connection.execute(_COUNT_ATTEMPT, numbered)
-        shared = {"channel": mode.channel, "opened_at": gate.now}
+        connection.execute(_COUNT_ATTEMPT, [{**row, "me": me} for row in numbered])
+        shared = {"channel": mode.channel, "opened_at": gate.now, "worker": me}
         rows = [{"message_id": row["key"], "n": row["n"], **shared} for row in numbered]
         connection.execute(insert(tables.attempt), rows)
+        gate.write_down(connection)
     return Opened(tuple(opened), aside)
 
 
-def _set_aside(connection: Connection, gate: _Gate, message: PlannedMessage, verdict: tuple[MessageState, str]) -> None:
-    state, reason = verdict
-    values: dict[str, object] = {"state": state.value, "reason": reason}
-    values |= {"not_before": gate.held[message.message_id]} if state is MessageState.HELD else {"settled_at": gate.now}
+def _set_aside(connection: Connection, gate: Gate, message: PlannedMessage, verdict: Verdict) -> None:
+    values: dict[str, object] = {"state": verdict.state.value, "reason": verdict.reason}
+    values |= {"not_before": verdict.until} if verdict.until is not None else {"settled_at": gate.now}
     connection.execute(update(tables.message).where(tables.message.c.message_id == message.message_id).values(**values))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
@@ -15,12 +14,6 @@ if TYPE_CHECKING:
 
 #: Key in the table meta.
 PLACE = "place"
-
-
-def place_of(path: Path) -> str:
-    """The file's number on its disk and its true path: a copy differs in one of them."""
-    real = path.resolve()
-    return f"{real.stat().st_ino} {real}"
 
 
 def keep_place(ledger: Ledger, *, cure: str) -> None:
@@ -36,9 +29,9 @@ def keep_place(ledger: Ledger, *, cure: str) -> None:
     known = _known(ledger)
     if known is None:
         move_here(ledger)
-    elif known != place_of(ledger.path):
+    elif known != ledger.database.place():
         raise CampanileError(
-            f"the ledger {ledger.path} is a copy or was moved: it belongs to {known.partition(' ')[2]} as another file",
+            f"{ledger.name} is a copy or was moved: it belongs to {known.partition(' ')[2]} as another file or schema",
             "send from there; a copy or a restored backup does not know what was sent since. "
             f"If nothing was, and nothing will ever be sent from another one, {cure}",
         )
@@ -46,9 +39,10 @@ def keep_place(ledger: Ledger, *, cure: str) -> None:
 
 def move_here(ledger: Ledger) -> None:
     """Lets the ledger send from where it lies now, on a person's word."""
+    place = ledger.database.place()
     with ledger.writing() as connection:
         connection.execute(delete(tables.meta).where(tables.meta.c.key == PLACE))
-        connection.execute(insert(tables.meta).values(key=PLACE, value=place_of(ledger.path)))
+        connection.execute(insert(tables.meta).values(key=PLACE, value=place))
 
 
 def _known(ledger: Ledger) -> str | None:

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Literal
 
 from campanile.events import MessageState, PlannedMessage
+from campanile.ledger.rules import NO_RULES, Rate, Rules
 from campanile.spec.campaign import Purpose, purpose_of
 
-PlanState = Literal["planned", "sending", "sent"]
+PlanState = Literal["planned", "sending", "paused", "sent"]
 
 #: States from which a message may still go out.
 UNFINISHED = (MessageState.DUE, MessageState.HELD, MessageState.CLAIMED)
@@ -116,10 +117,19 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """How hand-overs of this run are made: the channel's name, and whether repeating one is harmless."""
+    """How hand-overs of this run are made.
+
+    Attributes:
+        channel: The channel's name.
+        idempotent: Whether repeating one is harmless.
+        rates: How fast they may begin; a provider that asks us to wait closes the first one's bucket.
+        rules: What the gate asks.
+    """
 
     channel: str
     idempotent: bool = False
+    rates: tuple[Rate, ...] = ()
+    rules: Rules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +140,15 @@ class Opened:
         messages: May be handed over now: their attempts are committed.
         aside: How many were suppressed, expired or held instead.
         running: False when the plan is no longer being sent.
+        left: Were not looked at, because no more may begin now.
+        wait: Seconds until more may begin.
     """
 
     messages: tuple[PlannedMessage, ...] = ()
     aside: Mapping[MessageState, int] = field(default_factory=dict)
     running: bool = True
+    left: tuple[PlannedMessage, ...] = ()
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from campanile.errors import CampanileError
 from campanile.events import MessageState, Outcome
 from campanile.ledger import tables
 from campanile.ledger.records import Mode, Recovery
-from campanile.ledger.store import Ledger, next_serial
+from campanile.ledger.store import Ledger
+from campanile.ledger.workers import bury
 
 Verdict = Literal["accepted", "rejected", "not_sent"]
 
@@ -23,7 +24,7 @@ _BY_A_PERSON = re.compile(r"^(resolved as \w+) by .*", re.DOTALL)
 
 
 def recover(ledger: Ledger, plan_id: str, mode: Mode, now: datetime) -> Recovery:
-    """Settles the claims of a dead sender. Call only while no other sender can run.
+    """Settles the claims of dead workers; see `workers`.
 
     A message without an open attempt was never handed over and is due. One with an open attempt may or may not have
     arrived: it is unknown, unless the same channel would hand it over again and repeating is harmless there.
@@ -31,18 +32,19 @@ def recover(ledger: Ledger, plan_id: str, mode: Mode, now: datetime) -> Recovery
     message, attempt = tables.message.c, tables.attempt.c
     still_open = and_(attempt.message_id == message.message_id, attempt.outcome.is_(None))
     query = (
-        select(message.message_id, attempt.channel)
+        select(message.message_id, message.worker, attempt.channel)
         .join(tables.attempt, still_open, isouter=True)
         .where(message.plan_id == plan_id, message.state == MessageState.CLAIMED.value)
     )
     with ledger.writing() as connection:
-        rows = connection.execute(query).all()
+        living = bury(ledger, connection)
+        rows = [(key, channel) for key, worker, channel in connection.execute(query) if worker not in living]
         repeatable = {None, mode.channel} if mode.idempotent else {None}
         due = [message_id for message_id, channel in rows if channel in repeatable]
         lost = [message_id for message_id, channel in rows if channel not in repeatable]
-        _close(connection, due, Outcome.NOT_SENT, now)
+        _close(ledger, connection, due, Outcome.NOT_SENT, now)
         _move(connection, due, {"state": MessageState.DUE.value})
-        _close(connection, lost, Outcome.UNKNOWN, now)
+        _close(ledger, connection, lost, Outcome.UNKNOWN, now)
         _move(connection, lost, {"state": MessageState.UNKNOWN.value, "reason": LOST, "settled_at": now})
     return Recovery(due=len(due), unknown=len(lost))
 
@@ -79,7 +81,7 @@ def settle_unknown(  # noqa: PLR0913 - an audited decision names all of it
         for message_id in chosen:
             if message_id not in unknown:
                 raise CampanileError(f"message {message_id} is not unknown", "nothing was changed")
-        _decide(connection, chosen, verdict, f"resolved as {verdict} by {who}: {why}", now)
+        _decide(ledger, connection, chosen, verdict, f"resolved as {verdict} by {who}: {why}", now)
         if chosen:
             shared = {"at": now, "plan_id": plan_id, "kind": f"resolved as {verdict}", "who": who, "why": why}
             connection.execute(insert(tables.event), [{"message_id": message_id, **shared} for message_id in chosen])
@@ -95,8 +97,10 @@ def public_reason(reason: str) -> str:
     return _BY_A_PERSON.sub(r"\1 by a person", reason)
 
 
-def _decide(connection: Connection, message_ids: Sequence[str], verdict: Verdict, reason: str, now: datetime) -> None:
-    attempt, serial = tables.attempt, next_serial(connection)
+def _decide(  # noqa: PLR0913, PLR0917
+    ledger: Ledger, connection: Connection, message_ids: Sequence[str], verdict: Verdict, reason: str, now: datetime
+) -> None:
+    attempt, serial = tables.attempt, ledger.database.next_serial(connection)
     for chunk in _chunks(message_ids):
         lost = (attempt.c.message_id.in_(chunk), attempt.c.outcome == Outcome.UNKNOWN.value)
         connection.execute(update(attempt).where(*lost).values(outcome=verdict, closed_at=now, serial=serial))
@@ -111,8 +115,10 @@ def _decide(connection: Connection, message_ids: Sequence[str], verdict: Verdict
         _move(connection, message_ids, {"state": verdict, "reason": reason, "settled_at": now})
 
 
-def _close(connection: Connection, message_ids: Sequence[str], outcome: Outcome, now: datetime) -> None:
-    table, serial = tables.attempt, next_serial(connection)
+def _close(ledger: Ledger, connection: Connection, message_ids: Sequence[str], outcome: Outcome, now: datetime) -> None:
+    if not message_ids:
+        return
+    table, serial = tables.attempt, ledger.database.next_serial(connection)
     for chunk in _chunks(message_ids):
         open_ones = (table.c.message_id.in_(chunk), table.c.outcome.is_(None))
         values = {"outcome": outcome.value, "detail": "the sender stopped", "closed_at": now, "serial": serial}

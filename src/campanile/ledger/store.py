@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from campanile.errors import CampanileError
 from campanile.events import MessageState, Outcome, PlannedMessage
 from campanile.ledger import tables
 from campanile.ledger.addresses import address_key
 from campanile.ledger.bulk import write_messages, write_planned
-from campanile.ledger.engine import READING, connect, noted
-from campanile.ledger.faults import sentences
+from campanile.ledger.engine import Database, connect, is_there, noted
 from campanile.ledger.records import Contact, PlanRecord, PlanState, Registration, Tally
+from campanile.spec.places import LedgerPlace
 
 #: Rows fetched at a time.
 _CHUNK = 2_000
@@ -29,29 +30,43 @@ _PATIENCE = 60.0
 
 
 class Ledger:
-    """One ledger file. Use as a context manager; every method is one transaction."""
+    """One ledger. Use as a context manager; every method is one transaction.
 
-    def __init__(self, path: Path, engine: Engine) -> None:
-        self.path = path
-        self._engine = engine
-        self._reader = engine.execution_options(**{READING: True})
+    Attributes:
+        database: The database that it is in.
+        worker: The id under which whoever holds this object claims messages.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.worker = uuid4().hex
 
     @classmethod
-    def open(cls, path: Path, *, patience: float = _PATIENCE) -> Ledger:
-        """The ledger in that file, made when absent.
+    def open(cls, place: LedgerPlace, *, patience: float = _PATIENCE) -> Ledger:
+        """The ledger at that place, made when absent.
 
         Args:
-            path: The SQLite file.
+            place: A SQLite file, or a schema on PostgreSQL.
             patience: Seconds to wait when another process holds the lock.
 
         Raises:
-            CampanileError: The file is damaged, locked, unwritable, no ledger, or of a newer Campanile.
+            CampanileError: It is damaged, locked, unwritable, unreachable, no ledger, or of a newer Campanile.
         """
-        return cls(path, connect(path, patience))
+        return cls(connect(place, patience))
+
+    @staticmethod
+    def is_there(place: LedgerPlace) -> bool:
+        """Whether a ledger was made at that place."""
+        return is_there(place)
+
+    @property
+    def name(self) -> str:
+        """How sentences name it."""
+        return self.database.name
 
     def close(self) -> None:
         """Closes every connection."""
-        self._engine.dispose()
+        self.database.engine.dispose()
 
     def __enter__(self) -> Ledger:
         return self
@@ -61,17 +76,17 @@ class Ledger:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self) -> AbstractContextManager[Connection]:
         """A transaction that nobody else can write beside; committed durably at the end of the block."""
-        with sentences(self.path), self._engine.begin() as connection:
-            yield connection
+        return self.database.writing()
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def sharing(self) -> AbstractContextManager[Connection]:
+        """A transaction of one worker, beside those of others where the database has room for several."""
+        return self.database.sharing()
+
+    def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one moment of the ledger and holds up nobody."""
-        with sentences(self.path), self._reader.begin() as connection:
-            yield connection
+        return self.database.reading()
 
     def register(self, plan: PlanRecord, messages: Iterable[PlannedMessage]) -> None:
         """Writes plan and messages in one transaction; the same plan again changes nothing.
@@ -83,7 +98,7 @@ class Ledger:
             if not _make_room(connection, plan):
                 return
             connection.execute(insert(tables.plan).values(**_plan_row(plan)))
-            planned = write_planned(connection, plan.plan_id, messages)
+            planned = write_planned(self.database, connection, plan.plan_id, messages)
             connection.execute(update(tables.plan).where(tables.plan.c.plan_id == plan.plan_id).values(planned=planned))
 
     def plan(self, campaign: str, wave: str | None = None) -> PlanRecord | None:
@@ -95,13 +110,13 @@ class Ledger:
             query = query.where(table.c.wave == wave)
         with self.reading() as connection:
             row = connection.execute(query.limit(1)).first()
-        return None if row is None else _plan_record(row)
+        return None if row is None else plan_record_of(row)
 
     def plans(self) -> list[PlanRecord]:
         """Every plan, oldest first."""
         with self.reading() as connection:
             rows = connection.execute(select(tables.plan).order_by(tables.plan.c.created_at, tables.plan.c.plan_id))
-            return [_plan_record(row) for row in rows]
+            return [plan_record_of(row) for row in rows]
 
     def set_state(self, plan_id: str, state: PlanState) -> None:
         """Moves a plan to another state. A running sender opens nothing more unless it is `sending`."""
@@ -186,8 +201,9 @@ class Ledger:
             return noted(connection, "identity")
 
     def last_serial(self) -> int:
-        """The number of the latest commit that gave outcomes; 0 before the first."""
-        with self.reading() as connection:
+        """The number of the latest commit that gave outcomes; 0 before the first. No lower one is still to come."""
+        # Beside other writers a transaction may take a number and end after one that took a higher one.
+        with self.writing() as connection:
             return connection.scalar(select(func.max(tables.attempt.c.serial))) or 0
 
     def contacts(self, after: int = 0) -> Iterator[Contact]:
@@ -206,7 +222,7 @@ class Ledger:
             .order_by(attempt.serial, message.message_id)
         )
         with self.reading() as connection:
-            plans = map(_plan_record, connection.execute(select(tables.plan)))
+            plans = map(plan_record_of, connection.execute(select(tables.plan)))
             purposes = {plan.plan_id: plan.purpose for plan in plans}
             for row in connection.execution_options(yield_per=_CHUNK).execute(query):
                 values = _named(row)
@@ -261,12 +277,6 @@ def _suppressed(connection: Connection, channel: str, address: str) -> bool:
     return connection.scalar(query) is not None
 
 
-def next_serial(connection: Connection) -> int:
-    """The number under which a transaction that writes gives outcomes. Writers come one after the other."""
-    latest = connection.scalar(select(func.max(tables.attempt.c.serial)))
-    return (latest or 0) + 1
-
-
 def _named(row: Row[Any]) -> dict[str, Any]:
     return dict(row._mapping)
 
@@ -276,7 +286,8 @@ def _plan_row(plan: PlanRecord) -> dict[str, object]:
     return {**row, "spec": json.dumps(row["spec"], ensure_ascii=False), "arms": json.dumps(row["arms"])}
 
 
-def _plan_record(row: Row[Any]) -> PlanRecord:
+def plan_record_of(row: Row[Any]) -> PlanRecord:
+    """The plan of a row of the plan table."""
     values = _named(row)
     del values["planned"]
     spec, arms = json.loads(values.pop("spec")), json.loads(values.pop("arms"))

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -23,8 +24,8 @@ from sqlalchemy import (
 
 from campanile.events import CONTROL, MessageState, Outcome
 
-#: Raised when the tables change; only a ledger of the same number can be read.
-SCHEMA = 2
+#: Raised when the tables change; `engine.schema` brings a ledger of an earlier number forward.
+SCHEMA = 3
 
 
 class Moment(TypeDecorator[datetime]):
@@ -46,6 +47,9 @@ def _one_of(column: str, words: type[MessageState | Outcome]) -> CheckConstraint
     allowed = ", ".join(f"'{word.value}'" for word in words)
     return CheckConstraint(f"{column} IN ({allowed})", name=f"{column}_is_known")
 
+
+#: An attempt without an outcome is a hand-over under way: it could be accepted too.
+_COULD_BE_ACCEPTED = text("outcome IS NULL OR outcome IN ('accepted', 'unknown')")
 
 metadata = MetaData()
 
@@ -92,11 +96,15 @@ message = Table(
     # How often the provider put it off; a provider that cannot be reached puts nothing off.
     Column("deferrals", Integer, nullable=False, server_default="0"),
     Column("settled_at", Moment),
+    # Who has claimed it, or had it last.
+    Column("worker", String, nullable=False, server_default=""),
     CheckConstraint(f"arm <> '{CONTROL}'", name="control_gets_nothing"),
     _one_of("state", MessageState),
     UniqueConstraint("plan_id", "step", "customer_id", "channel", name="one_message_per_recipient_and_step"),
     # Claims walk this index in order, tallies read nothing else.
     Index("message_queue", "plan_id", "batch", "state", "not_before"),
+    # What a customer got from other campaigns is asked before each hand-over.
+    Index("message_of_customer", "customer_id"),
 )
 
 attempt = Table(
@@ -112,13 +120,18 @@ attempt = Table(
     Column("detail", String, nullable=False, server_default=""),
     # Rises with every commit that gives outcomes: who has read up to a number has missed nothing, whatever the clock.
     Column("serial", Integer, index=True),
+    Column("worker", String, nullable=False, server_default=""),
+    # What the provider counted and charged, exactly as it said; empty when it did not.
+    Column("parts", Integer, nullable=False, server_default="0"),
+    Column("price", String, nullable=False, server_default=""),
+    Column("currency", String, nullable=False, server_default=""),
     _one_of("outcome", Outcome),
-    # An attempt without an outcome is a hand-over under way: it could be accepted too.
     Index(
         "one_hand_over_that_could_be_accepted",
         "message_id",
         unique=True,
-        sqlite_where=text("outcome IS NULL OR outcome IN ('accepted', 'unknown')"),
+        sqlite_where=_COULD_BE_ACCEPTED,
+        postgresql_where=_COULD_BE_ACCEPTED,
     ),
 )
 
@@ -132,6 +145,37 @@ event = Table(
     Column("kind", String, nullable=False),
     Column("who", String, nullable=False, server_default=""),
     Column("why", String, nullable=False, server_default=""),
+    # Of the latest answers when it happened.
+    Column("serial", Integer),
+)
+
+# Who sends. A claim is a worker's, and a worker lives until its lease ends, by the database's clock.
+worker = Table(
+    "worker",
+    metadata,
+    Column("worker_id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("lease_until", Moment, nullable=False),
+)
+
+# How many hand-overs may begin now over a channel or from a sender; shared by all workers.
+pace = Table(
+    "pace",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("tokens", Float, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("blocked_until", Moment),
+)
+
+# How many messages went to each domain of recipients on each day of the shop, while it warms up.
+warm_up = Table(
+    "warm_up",
+    metadata,
+    Column("day", String, primary_key=True),
+    Column("domain", String, primary_key=True),
+    Column("n", Integer, nullable=False),
 )
 
 suppression = Table(

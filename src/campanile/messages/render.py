@@ -94,7 +94,7 @@ def open_messages(project: Project, campaign: str, *, columns: Collection[str] |
     return CampaignMessages(
         campaign,
         shop,
-        Links(shop.base_url, open_key_ring(project.home, sent=lambda: anything_sent(project.ledger_path))),
+        Links(shop.base_url, open_key_ring(project.home, sent=lambda: anything_sent(project.ledger_place))),
         {arm: (loaded[spec.message_for(arm)], spec.offer_for(arm)) for arm in spec.arms},
         (loaded[spec.channel.message], spec.offer),
         spec.timing.quiet,

@@ -37,6 +37,7 @@ from campanile.report.readout import Readout
 from campanile.sending.run import run_campaign
 from campanile.sending.status import status, status_text
 from campanile.spec.project import Project
+from campanile.spec.settings import LedgerSettings
 
 #: Tables that customers' reactions add to.
 _AFTERWARDS = ("order", "returned", "unsubscribed")
@@ -125,7 +126,9 @@ def rehearse(
         raise CampanileError(f"{campaign} cannot be rehearsed", "only a campaign by e-mail that has an experiment can")
     home = project.home / "rehearsal" / campaign
     shutil.rmtree(home, ignore_errors=True)
-    stage = _Stage(replace(project, home=home), campaign, script, tell, progress)
+    # Whatever the shop's own ledger is, a rehearsal has one of its own, in its folder.
+    settings = project.settings.model_copy(update={"ledger": LedgerSettings()})
+    stage = _Stage(replace(project, home=home, settings=settings), campaign, script, tell, progress)
     stage.open_shop()
     plan = stage.plan()
     account = stage.send()
@@ -181,7 +184,7 @@ class _Stage:
         with (
             self._act(f"Plan of {self.campaign}"),
             CustomerDatabase.open(self.project) as database,
-            Ledger.open(self.project.ledger_path) as ledger,
+            Ledger.open(self.project.ledger_place) as ledger,
         ):
             plan = make_plan(
                 self.project, self.campaign, self.as_of, database=database, ledger=ledger, progress=self.progress
@@ -194,7 +197,7 @@ class _Stage:
         with self._act("Send through SMTP on loopback"), mailbox(self.mails) as port:
             project = self._with_server(port)
             run_campaign(project, self.campaign, mode="send", now=lambda: self.start, progress=self.progress)
-        with Ledger.open(self.project.ledger_path) as ledger:
+        with Ledger.open(self.project.ledger_place) as ledger:
             record = ledger.plan(self.campaign)
             assert record is not None
             account = status(ledger, record)
@@ -226,7 +229,7 @@ class _Stage:
         with (
             self._act("Readout"),
             CustomerDatabase.open(self.project) as database,
-            Ledger.open(self.project.ledger_path) as ledger,
+            Ledger.open(self.project.ledger_place) as ledger,
         ):
             return read_out(self.project, self.campaign, database=database, ledger=ledger, now=self._end)
 

@@ -7,18 +7,22 @@ import json
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from campanile import clock
 from campanile.channels import Channel, open_channel
-from campanile.errors import UsageError, did_you_mean
+from campanile.errors import CampanileError, UsageError, did_you_mean
 from campanile.ledger import Ledger, PlanRecord, Tally
+from campanile.ledger.pausing import paused
 from campanile.ledger.place import keep_place, move_here
 from campanile.messages.render import open_messages
+from campanile.sending.alive import alive
+from campanile.sending.care import Care, care_of
 from campanile.sending.dry_run import dry_run
 from campanile.sending.frozen import check_frozen, planned_record
 from campanile.sending.lock import sender_lock
@@ -101,6 +105,7 @@ class Dispatch:
     batches: tuple[int, ...]
     stop: asyncio.Event
     in_flight: int
+    care: Care
 
     async def send(self, batch: int, progress: Callable[[int], None] | None = None) -> Tally:
         """How the batch stands after it was sent; see `send_batch`."""
@@ -114,6 +119,7 @@ class Dispatch:
             stop=self.stop,
             progress=progress,
             in_flight=self.in_flight,
+            care=self.care,
         )
 
 
@@ -146,7 +152,7 @@ def run_campaign(  # noqa: PLR0913 - what a person may say on the command line
     tell = progress or (lambda _done, _total: None)
     if mode == "send":
         return asyncio.run(_send(project, campaign, now, tell, moved=moved))
-    with Ledger.open(project.ledger_path) as ledger:
+    with Ledger.open(project.ledger_place) as ledger:
         plan = planned_record(ledger, campaign)
         check_frozen(project, ledger, plan)
         would = dry_run(ledger, plan, render=_renderer(project, campaign, now), now=now(), progress=tell)
@@ -162,11 +168,13 @@ async def open_dispatch(
     Everything that can be wrong shows here, before a message is claimed. At the end of the block the plan is `sent`
     when nothing of it waits any more. `moved` is a person's word that the ledger was moved here on purpose.
     """
-    with Ledger.open(project.ledger_path) as ledger, sender_lock(project.ledger_path):
+    place = project.ledger_place
+    with Ledger.open(place) as ledger, sender_lock(place) if isinstance(place, Path) else nullcontext():
         if moved:
             move_here(ledger)
         keep_place(ledger, cure=f"say so: campanile run {campaign} --mode send --moved-here")
         plan = planned_record(ledger, campaign)
+        _refuse_paused(ledger, plan)
         check_frozen(project, ledger, plan)
         channel = _channel(project, plan)
         recover(ledger, plan, channel, now())
@@ -174,13 +182,14 @@ async def open_dispatch(
         due = next_due is not None and next_due <= now()
         batches = tuple(ledger.batches(plan.plan_id)) if due else ()
         in_flight = project.settings.channels[project.campaign(campaign).channel.use].connections * _PER_CONNECTION
-        render = _renderer(project, campaign, now)
-        dispatch = Dispatch(ledger, plan, channel, render, now, batches, asyncio.Event(), in_flight)
+        render, care, stop = _renderer(project, campaign, now), care_of(project, plan), asyncio.Event()
+        dispatch = Dispatch(ledger, plan, channel, render, now, batches, stop, in_flight, care)
         try:
             if due:
                 await channel.open()
                 _begin(ledger, plan, now())
-            yield dispatch
+            async with alive(ledger, stop):
+                yield dispatch
         finally:
             await channel.close()
             if ledger.tally(plan.plan_id).unfinished == 0:
@@ -201,9 +210,17 @@ async def _send(project: Project, campaign: str, now: Now, progress: Progress, *
             for batch in dispatch.batches:
                 if not dispatch.stop.is_set():
                     await dispatch.send(batch, advance)
-    with Ledger.open(project.ledger_path) as ledger:
+    with Ledger.open(project.ledger_place) as ledger:
         next_due = ledger.next_due(dispatch.plan.plan_id)
         return RunReport("send", status(ledger, dispatch.plan), None, next_due, dispatch.stop.is_set())
+
+
+def _refuse_paused(ledger: Ledger, plan: PlanRecord) -> None:
+    """CampanileError when the campaign stands still; says who paused it and why."""
+    found = paused(ledger, plan.plan_id)
+    if found is not None:
+        what = f"{plan.campaign} was paused by {found.who}: {found.why}"
+        raise CampanileError(what, f"mend it, then `campanile resume {plan.campaign} --who you --why what-was-mended`")
 
 
 def _begin(ledger: Ledger, plan: PlanRecord, now: datetime) -> None:

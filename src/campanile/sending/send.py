@@ -7,8 +7,9 @@ committed together with the attempts of the next. So a sender that dies leaves a
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,10 @@ from campanile.channels import Channel, ChannelUnavailableError, WithdrawnError
 from campanile.errors import CampanileError
 from campanile.events import Message, MessageState, Outcome, PlannedMessage, Receipt
 from campanile.ledger import Ledger, Mode, Opened, PlanRecord, Tally
+from campanile.ledger.breakers import tripped
 from campanile.ledger.hand_overs import claim, exchange, release
+from campanile.ledger.pausing import pause
+from campanile.sending.care import CARELESS, Care
 from campanile.sending.quiet import quiet_hours
 from campanile.spec.quiet import quiet_until
 
@@ -37,6 +41,10 @@ CLAIM = 200
 GRACE = 10.0
 #: Seconds that answers wait for others to be committed together.
 _MOMENT = 0.1
+#: Seconds between two looks at the breakers.
+_SECOND = 1.0
+#: Seconds that a run waits when its provider asks for time.
+PATIENCE = 120.0
 #: Seconds between attempts to write answers down when the ledger fails.
 _PAUSES = (0.2, 1.0, 3.0)
 
@@ -51,6 +59,7 @@ class Job:
     channel: Channel
     render: Render
     now: Callable[[], datetime]
+    care: Care = CARELESS
 
 
 @dataclass(frozen=True)
@@ -73,14 +82,17 @@ async def send_batch(  # noqa: PLR0913 - the interface that flows call
     stop: asyncio.Event,
     progress: Progress | None = None,
     in_flight: int = 32,
+    care: Care = CARELESS,
 ) -> Tally:
     """How the batch stands once every message whose moment has come was handed over, or `stop` was set.
 
+    A breaker that trips pauses the plan and sets `stop`.
+
     Raises:
-        CampanileError: The provider cannot be reached, a message cannot be rendered, or the ledger fails. Whatever was
-            answered is written down first; the rest stays due.
+        CampanileError: The provider cannot be reached or asks to wait for long, a message cannot be rendered, or the
+            ledger fails. Whatever was answered is written down first; the rest stays due.
     """
-    sender = _Sender(Job(ledger, plan, batch, channel, render, now), stop, in_flight)
+    sender = _Sender(Job(ledger, plan, batch, channel, render, now, care), stop, in_flight)
     sending = asyncio.create_task(sender.run(progress or (lambda _: None)))
     try:
         await asyncio.shield(sending)
@@ -99,7 +111,7 @@ class _Sender:
         self._job = job
         self._stop = stop
         self._in_flight = in_flight
-        self._mode = Mode(job.channel.name, idempotent=job.channel.idempotent)
+        self._mode = Mode(job.channel.name, job.channel.idempotent, job.care.rates, job.care.rules)
         self._quiet = quiet_hours(job.plan.spec)
         self._claimed: deque[PlannedMessage] = deque()
         self._exhausted = False
@@ -109,6 +121,10 @@ class _Sender:
         self._wake = asyncio.Event()
         self._plenty = asyncio.Event()
         self._failure: CampanileError | None = None
+        #: Rendered, and not yet let go by the pace.
+        self._ready: dict[str, Message] = {}
+        self._begin_at = 0.0
+        self._look_at = 0.0
         # One thread: commits wait for the disk while hand-overs go on, and never for each other.
         self._clerk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
 
@@ -143,19 +159,39 @@ class _Sender:
         try:
             while not self._closing:
                 await self._refill()
-                wanted = self._render()
+                wanted = [] if self._waits > 0 else self._render()
                 if wanted or self._answers or self._returned:
                     await self._commit(wanted, progress)
-                elif not self._running:
-                    return
-                if self._running:
+                elif not self._running and self._waits <= 0:
+                    break
+                await self._look()
+                if self._running or self._waits > 0:
                     await self._gather()
+            await self._look(now=True)
         except CampanileError as error:
             self._fail(error)
 
+    @property
+    def _waits(self) -> float:
+        """Seconds until more may begin; 0 or less when they may now."""
+        return self._begin_at - time.monotonic()
+
+    async def _look(self, *, now: bool = False) -> None:
+        """Asks the breakers once a second; one that trips pauses the plan, and with it every other sender."""
+        job = self._job
+        breakers = job.care.breakers
+        if breakers is None or not (now or time.monotonic() >= self._look_at):
+            return
+        self._look_at = time.monotonic() + _SECOND
+        why = await self._clerically(partial(tripped, job.ledger, job.plan.plan_id, breakers))
+        if why is not None:
+            await self._clerically(partial(pause, job.ledger, job.plan, who="breaker", why=why, now=job.now()))
+            self._stop.set()
+
     async def _gather(self) -> None:
         """Waits for an answer, and a moment longer for more of them: half of those in flight make one commit."""
-        await self._wake.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(self._waits, 0) or None)
         self._wake.clear()
         if not self._enough and not self._closing:
             with suppress(TimeoutError):
@@ -180,11 +216,13 @@ class _Sender:
         """The next messages, as many as there is room for, rendered before anything is committed for them."""
         rendered: list[_Wanted] = []
         moment = self._job.now()
+        ready, self._ready = self._ready, {}
         while self._claimed and len(rendered) < self._room and not self._closing:
             planned = self._claimed[0]
             try:
                 quiet = quiet_until(moment, clock.zone(planned.zone), self._quiet)
-                rendered.append(_Wanted(planned, self._job.render(planned), quiet))
+                message = ready.get(planned.message_id) or self._job.render(planned)
+                rendered.append(_Wanted(planned, message, quiet))
             except Exception as error:  # whatever a template does, the message stays due
                 self._fail(unrenderable(planned, error))
             else:
@@ -215,10 +253,22 @@ class _Sender:
         rendered = {each.planned.message_id: each.message for each in wanted}
         for planned in opened.messages:
             self._start(rendered[planned.message_id])
+        if opened.left:
+            self._slow_down(opened, rendered)
         if not opened.running:
             self._put_back(wanted)
             self._stop.set()
         progress(_settled(answers, opened))
+
+    def _slow_down(self, opened: Opened, rendered: Mapping[str, Message]) -> None:
+        """Keeps what may not begin yet for a moment; a provider that asks for more time than that ends the run."""
+        self._claimed.extendleft(reversed(opened.left))
+        self._ready = {planned.message_id: rendered[planned.message_id] for planned in opened.left}
+        self._begin_at = time.monotonic() + opened.wait
+        if opened.wait > PATIENCE:
+            minutes = round(opened.wait / 60)
+            what = f"the provider of {self._job.channel.name} takes no messages for the next {minutes} minutes"
+            self._fail(CampanileError(what, "run again then; everything not yet sent is still due"))
 
     def _put_back(self, wanted: Sequence[_Wanted]) -> None:
         self._claimed.extendleft(each.planned for each in reversed(wanted))
@@ -255,7 +305,7 @@ class _Sender:
         for task in list(self._running.values()):
             task.cancel()
         await asyncio.gather(*self._running.values())
-        for pause in (*_PAUSES, None):
+        for seconds in (*_PAUSES, None):
             try:
                 if self._answers or self._returned:
                     await self._commit((), progress)
@@ -263,10 +313,10 @@ class _Sender:
                 await self._clerically(partial(release, self._job.ledger, claimed))
             except CampanileError as error:
                 self._fail(error)
-                if pause is None:
+                if seconds is None:
                     self._failure = _unwritten(error, len(self._answers))
                     return
-                await asyncio.sleep(pause)
+                await asyncio.sleep(seconds)
             else:
                 return
 

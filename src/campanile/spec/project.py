@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from campanile.errors import Problem, ProblemsError, UsageError, did_you_mean
+from campanile.errors import CampanileError, Problem, ProblemsError, UsageError, did_you_mean
 from campanile.money import Currency
 from campanile.spec.campaign import CampaignSpec
 from campanile.spec.conditions import Metric, Segment
 from campanile.spec.experiment import ExperimentSpec
+from campanile.spec.places import LedgerPlace, OnPostgres
 from campanile.spec.segment_map import SegmentMap, segment_map
 from campanile.spec.settings import ProjectSettings
 
@@ -70,8 +71,18 @@ class Project:
         return self.home / self.settings.database.duckdb
 
     @property
+    def ledger_place(self) -> LedgerPlace:
+        """Where the ledger is."""
+        ledger = self.settings.ledger
+        return OnPostgres(ledger.postgres, ledger.place, self.snapshots_dir) if ledger.postgres else self.ledger_path
+
+    @property
     def ledger_path(self) -> Path:
-        """The file of the ledger."""
+        """The file of a ledger on SQLite."""
+        if self.settings.ledger.postgres:
+            raise CampanileError(
+                "the ledger is on PostgreSQL and in no file", "report this, it is an error of Campanile"
+            )
         return self.home / self.settings.ledger.sqlite
 
     @property

@@ -33,6 +33,7 @@ from campanile.spec.mapping import TableMapping
 from campanile.spec.people import PeopleSettings
 from campanile.spec.policy import Caps, CapScope, Holdout, MarketingShare, default_caps
 from campanile.spec.scoring import RfmSettings, StageSettings
+from campanile.spec.sending import SendingSettings
 
 
 def memory_size(value: str) -> str:
@@ -135,6 +136,12 @@ class LedgerSettings(Spec):
     """Where plans, messages and attempts are recorded."""
 
     sqlite: Sentence = Field("ledger.sqlite", description="SQLite file, relative to home.")
+    postgres: VariableName = Field(
+        "",
+        description="Environment variable that holds the address of a PostgreSQL database. With it the ledger is there "
+        "instead of in a file, and several workers may send at once.",
+    )
+    place: SchemaName = Field("campanile_ledger", alias="schema", description="Schema of its tables on PostgreSQL.")
 
 
 class Connection(Spec):
@@ -241,6 +248,9 @@ class ProjectSettings(Spec):
     ledger: LedgerSettings = Field(default_factory=LedgerSettings, description="The ledger.")
     channels: Mapping[Medium, ChannelSettings] = Field(description="How messages leave, by medium.")
     policy: Policy = Field(default_factory=Policy, description="Rules for every campaign.")
+    sending: SendingSettings = Field(
+        default_factory=SendingSettings, description="How fast and how carefully messages go out."
+    )
     economics: Economics = Field(description="What an order earns and a message costs.")
     connections: Mapping[Text, Connection] = Field(
         default_factory=dict, description="Databases of the shop that tables are imported from, by name."

@@ -1,0 +1,75 @@
+"""Campaigns that stand still: who or what paused them, when and why. Senders see it in their next transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from campanile.errors import CampanileError
+from campanile.ledger import tables
+from campanile.ledger.records import PlanRecord
+from campanile.ledger.store import Ledger
+
+_PAUSED, _RESUMED = "paused", "resumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause that still holds."""
+
+    who: str
+    why: str
+    at: datetime
+
+
+def pause(ledger: Ledger, plan: PlanRecord, *, who: str, why: str, now: datetime) -> bool:
+    """Whether the plan was paused by this; False when it was paused already, or is sent.
+
+    No hand-over is opened after it; those under way get their answers.
+    """
+    table = tables.plan
+    movable = (table.c.plan_id == plan.plan_id, table.c.state.in_(("planned", "sending")))
+    with ledger.writing() as connection:
+        moved = connection.execute(update(table).where(*movable).values(state=_PAUSED)).rowcount > 0
+        if moved:
+            _note(connection, {"plan_id": plan.plan_id, "kind": _PAUSED, "who": who, "why": why, "at": now})
+    return moved
+
+
+def resume(ledger: Ledger, plan: PlanRecord, *, who: str, why: str, now: datetime) -> None:
+    """Nothing; the plan may be sent again. What breakers have seen until now does not count any more.
+
+    Raises:
+        CampanileError: It is not paused.
+    """
+    table = tables.plan
+    paused = (table.c.plan_id == plan.plan_id, table.c.state == _PAUSED)
+    with ledger.writing() as connection:
+        # A plan of which nothing has left goes on as one that is being sent: only its next run decides that anyway.
+        if connection.execute(update(table).where(*paused).values(state="sending")).rowcount == 0:
+            raise CampanileError(f"{plan.campaign} is not paused", f"see `campanile status {plan.campaign}`")
+        _note(connection, {"plan_id": plan.plan_id, "kind": _RESUMED, "who": who, "why": why, "at": now})
+
+
+def paused(ledger: Ledger, plan_id: str) -> Pause | None:
+    """The pause under which the plan stands; None when it is not paused."""
+    table = tables.event
+    query = select(table).where(table.c.plan_id == plan_id, table.c.kind == _PAUSED).order_by(table.c.event_id.desc())
+    with ledger.reading() as connection:
+        state = connection.scalar(select(tables.plan.c.state).where(tables.plan.c.plan_id == plan_id))
+        row = connection.execute(query.limit(1)).first() if state == _PAUSED else None
+    return None if row is None else Pause(row.who, row.why, row.at)
+
+
+def resumed_at(connection: Connection, plan_id: str) -> int:
+    """The number of the latest answers when the plan was resumed last; 0 when it never was."""
+    table = tables.event.c
+    query = select(func.max(table.serial)).where(table.plan_id == plan_id, table.kind == _RESUMED)
+    return connection.scalar(query) or 0
+
+
+def _note(connection: Connection, event: dict[str, object]) -> None:
+    serial = connection.scalar(select(func.max(tables.attempt.c.serial))) or 0
+    connection.execute(insert(tables.event), [{**event, "serial": serial}])
