@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import select
@@ -166,6 +167,33 @@ class TestAnswers:
             exchange(ledger, PLAN, returned=[message_id("winback", 0)], mode=SMTP, now=NOW)
         assert row(ledger, 0)[0] == "due"
         assert row(ledger, 0)[2] == NOW
+
+    def test_a_provider_that_says_when_costs_the_message_no_try(self, ledger: Ledger) -> None:
+        register(ledger, several(1))
+        for turn in range(TRIES + 2):
+            now = NOW + timedelta(minutes=10 * turn)
+            open_all(ledger, take(ledger, now=now), now=now)
+            asked = Receipt(message_id("winback", 0), Outcome.NOT_SENT, retry_at=now + timedelta(minutes=10))
+            exchange(ledger, PLAN, answers=[asked], mode=SMTP, now=now)
+            assert row(ledger, 0)[2] == now + timedelta(minutes=10)
+        assert row(ledger, 0)[0] == "due"
+
+    def test_who_must_not_be_contacted_is_suppressed_with_the_answer(self, ledger: Ledger) -> None:
+        register(ledger, several(2))
+        open_all(ledger, take(ledger))
+        stopped = [Receipt(message_id("winback", n), Outcome.REJECTED, suppress="stop") for n in (0, 1)]
+        exchange(ledger, PLAN, answers=stopped, mode=SMTP, now=NOW)
+        exchange(ledger, PLAN, answers=stopped, mode=SMTP, now=NOW)
+        assert set(ledger.suppressions()) == {("email", "c0@mail.example"), ("email", "c1@mail.example")}
+
+    def test_what_the_provider_counted_and_charged_is_kept(self, ledger: Ledger) -> None:
+        register(ledger, several(1))
+        open_all(ledger, take(ledger))
+        told = Receipt(message_id("winback", 0), Outcome.ACCEPTED, parts=2, price=Decimal("0.00790"), currency="USD")
+        exchange(ledger, PLAN, answers=[told], mode=SMTP, now=NOW)
+        with ledger.reading() as connection:
+            attempt = connection.execute(tables.attempt.select()).one()
+        assert (attempt.parts, attempt.price, attempt.currency) == (2, "0.00790", "USD")
 
     def test_written_twice_change_nothing(self, ledger: Ledger) -> None:
         register(ledger, several(1))

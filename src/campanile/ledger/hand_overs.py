@@ -229,13 +229,16 @@ class _Settlement:
         if not why:
             return
         query = select(table.message_id, table.channel, table.address).where(table.message_id.in_(why))
-        for row in self._connection.execute(query).all():
-            key = {"channel": row.channel, "address": address_key(row.channel, row.address)}
-            self._ledger.database.one_at_a_time(self._connection, [f"suppression {key}"])
-            known = select(tables.suppression.c.at).filter_by(**key)
-            if self._connection.scalar(known) is None:
-                facts = {"reason": why[row.message_id], "source": self._mode.channel, "at": self._now}
-                self._connection.execute(insert(tables.suppression).values(**key, **facts))
+        facts = {"source": self._mode.channel, "at": self._now}
+        keys = {
+            (row.channel, address_key(row.channel, row.address)): why[row.message_id]
+            for row in self._connection.execute(query)
+        }
+        self._ledger.database.one_at_a_time(self._connection, [f"suppression {key}" for key in keys])
+        for (channel, address), reason in keys.items():
+            key = {"channel": channel, "address": address}
+            if self._connection.scalar(select(tables.suppression.c.at).filter_by(**key)) is None:
+                self._connection.execute(insert(tables.suppression).values(**key, reason=reason, **facts))
 
     def _put_off(self, answers: Sequence[Receipt]) -> None:
         """Makes the messages due again later; see `_later`."""
