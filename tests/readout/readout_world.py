@@ -67,6 +67,7 @@ class Order:
     discount: int = 0
     order_id: str = ""
     state: str = "paid"
+    channel: str = ""
 
 
 @dataclass
@@ -130,6 +131,9 @@ class World:
                 "state": _words([order.state for order in self.orders]),
             }
         )
+        if any(order.channel for order in self.orders):
+            channels = pa.array([order.channel or None for order in self.orders], pa.string())
+            found["order"] = found["order"].append_column("channel", channels)
         if self.returned is not None:
             found["returned"] = pa.table(
                 {

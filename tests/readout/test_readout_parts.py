@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 
 from campanile.report.compose import document
 from campanile.report.jsonable import jsonable
@@ -19,6 +20,8 @@ from readout.readout_world import DUE, FILES, Order, World, read
 
 ARMS = {"control": 900, "treatment": 2100}
 TIERS = ("1", "2", "3")
+#: Of the first and the second order; those who bought often before order in the last two.
+CHANNELS = ("web", "store", "")
 EXPERIMENT = (
     FILES["experiments/winback.yaml"].replace("20%, treatment: 80%", "30%, treatment: 70%")
     + "cuts: [city_tier, region]\n"
@@ -50,7 +53,13 @@ def table() -> pd.DataFrame:
 
 def world(root: Path, table: pd.DataFrame, experiment: str = EXPERIMENT) -> World:
     orders = [
-        Order(row.customer, int(row.each), timedelta(days=1 + number), order_id=f"{row.customer}-{number}")
+        Order(
+            row.customer,
+            int(row.each),
+            timedelta(days=1 + number),
+            order_id=f"{row.customer}-{number}",
+            channel=CHANNELS[number + (row.before > 2)],
+        )
         for row in table.itertuples()
         for number in range(row.orders)
     ]
@@ -146,6 +155,25 @@ def test_profit_of_a_part_pays_for_its_own_messages(readout: Readout, table: pd.
     earned = means(level.assign(margin=0.4 * level["revenue"]), "margin")
     messages = level.loc[level["arm"] == "treatment", "reached"].mean()
     assert found.difference == pytest.approx(earned["treatment"] - earned["control"] - 5 * messages)
+
+
+def test_channels_are_those_of_the_orders_and_add_up(readout: Readout, table: pd.DataFrame) -> None:
+    orders = table.loc[table.index.repeat(table["orders"])].copy()
+    number = orders.groupby("customer").cumcount() + (orders["before"] > 2)
+    orders["channel"] = number.map(lambda place: CHANNELS[place] or "unknown")
+    spent = orders.groupby(["channel", "customer"])["each"].sum()
+    assert {found.level for found in readout.channels} == set(orders["channel"])
+    for found in readout.channels:
+        each = spent[found.level].reindex(table["customer"], fill_value=0).to_numpy()
+        arms = {arm: each[(table["arm"] == arm).to_numpy()] for arm in ARMS}
+        assert found.mean_treatment == pytest.approx(arms["treatment"].mean())
+        assert found.mean_control == pytest.approx(arms["control"].mean())
+        if found.interval_method == "Welch":
+            limits = stats.ttest_ind(arms["treatment"], arms["control"], equal_var=False).confidence_interval()
+            assert (found.low, found.high) == pytest.approx(tuple(limits))
+    whole = next(found for found in readout.comparisons if found.metric == "revenue_per_customer")
+    assert sum(found.difference for found in readout.channels) == pytest.approx(whole.difference)
+    assert "## Where did the money come in?" in markdown(document(readout))
 
 
 def test_a_cut_that_matters_is_told_from_one_that_does_not(readout: Readout) -> None:

@@ -154,9 +154,14 @@ def span(database: CustomerDatabase, wave: Wave) -> Span:
     return Span(found["first"].replace(tzinfo=UTC), found["ends"].replace(tzinfo=UTC))
 
 
+def orders_in_window(database: CustomerDatabase, wave: Wave, within: Span) -> ir.Table:
+    """Valid orders in their customer's window, net of returns known at `read_at`; with the customer's arm, due_at."""
+    return _Windows(_units(database, wave), within).of(database.net_orders(wave.read_at))
+
+
 def response_curve(database: CustomerDatabase, wave: Wave, within: Span) -> dict[str, dict[int, int]]:
     """Customers by arm and by the day of their first valid order in the window; the first day is 0."""
-    orders = _Windows(_units(database, wave), within).of(database.net_orders(wave.read_at))
+    orders = orders_in_window(database, wave, within)
     seconds = (orders["at"].min().epoch_seconds() - orders["due_at"].min().epoch_seconds()).cast("int64")
     first = orders.group_by("arm", "customer_id").aggregate(day=(seconds // 86_400).cast("int64"))
     rows = first.group_by("arm", "day").aggregate(customers=first.count()).to_pyarrow().to_pylist()

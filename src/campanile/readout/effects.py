@@ -33,6 +33,7 @@ class Effects:
         arms: What each arm did, by name.
         strata: Their statistics by stratum.
         cuts: Their statistics by level of each registered cut.
+        channels: Their revenue by the channel of the orders.
     """
 
     terms: Terms
@@ -40,6 +41,7 @@ class Effects:
     arms: Mapping[str, ArmOutcome]
     strata: Strata = field(default_factory=dict)
     cuts: Mapping[str, ByLevel] = field(default_factory=dict)
+    channels: ByLevel = field(default_factory=dict)
 
     def comparison(self, treatment: str, control: str, metric: str, *, alpha: float | None = None) -> Comparison:
         """Treatment against control on one metric, estimated as registered; at the registered alpha by default."""
@@ -111,6 +113,14 @@ class Effects:
                     found += otherwise(first, second, metric, strata=self.strata, alpha=self.terms.alpha)
             found += order_value(first, second, alpha=self.terms.alpha)
         return tuple(found)
+
+    def by_channel(self) -> tuple[Comparison, ...]:
+        """Revenue per assigned customer of every registered pair, by the channel of the orders; exploratory."""
+        return tuple(
+            replace(compare(arms[control], arms[treatment], REVENUE, kind="money", alpha=self.terms.alpha), level=name)
+            for treatment, control in self.terms.experiment.compare
+            for name, arms in self.channels.items()
+        )
 
     def figures(self) -> tuple[ArmFigures, ...]:
         """Every arm with its means, control first."""

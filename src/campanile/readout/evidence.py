@@ -52,6 +52,7 @@ def evidence_values(readout: Readout, effects: Effects, first_days: FirstDays) -
             {**statistics_values(arm.statistics), "counts": dict(arm.counts)} for _, arm in sorted(effects.arms.items())
         ],
         "strata": _level_values(effects.strata),
+        "channels": _level_values(effects.channels),
         "cuts": {cut: _level_values(levels) for cut, levels in effects.cuts.items()},
         "first_days": {arm: {str(day): n for day, n in days.items()} for arm, days in first_days.items()},
     }
@@ -143,7 +144,8 @@ def _again(values: Mapping[str, Any]) -> Readout:
         deviations=tuple(Deviation(**part) for part in values["deviations"]),
     )
     first_days = {arm: {int(day): n for day, n in days.items()} for arm, days in values["first_days"].items()}
-    effects = Effects(terms, setting.currency, arms, _levels(values["strata"]), cuts)
+    channels = _levels(values["channels"])
+    effects = Effects(terms, setting.currency, arms, _levels(values["strata"]), cuts, channels)
     return judged(known, effects, first_days)
 
 

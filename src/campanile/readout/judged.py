@@ -52,6 +52,7 @@ def judged(known: Readout, effects: Effects, first_days: FirstDays) -> Readout:
         otherwise=effects.otherwise(),
         parts=parts,
         heterogeneity=tests,
+        channels=effects.by_channel(),
         curves=effects.curves(first_days, days),
     )
 

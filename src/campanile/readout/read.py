@@ -24,6 +24,7 @@ from campanile.ledger.records import PlanRecord
 from campanile.ledger.repair import public_reason
 from campanile.ledger.store import Ledger
 from campanile.measure import outcomes as measured
+from campanile.measure.by_channel import by_channel
 from campanile.measure.outcomes import Span, Wave
 from campanile.measure.persons import Merged
 from campanile.measure.sums import ArmOutcome, measure
@@ -138,7 +139,8 @@ class _Reading:
             return replace(known, verdict=early(setting, known.guards, ends))
         pairs = [arm for arm in in_order(self.terms) if arm in arms]
         levels = {cut: large(found, pairs) for cut, found in summed.cuts.items()}
-        effects = Effects(self.terms, self.project.currency, arms, summed.strata, levels)
+        channels = by_channel(database, wave, within, {arm: arms[arm].statistics.n for arm in pairs})
+        effects = Effects(self.terms, self.project.currency, arms, summed.strata, levels, channels)
         first_days = measured.response_curve(database, wave, within)
         found = judged(known, effects, first_days)
         return replace(found, evidence=evidence_values(found, effects, first_days))

@@ -41,6 +41,7 @@ def document(readout: Readout) -> Document:
         accounts.trust(readout.trust),
         effect.work(readout),
         effect.pay(readout),
+        parts.channels(readout),
         *parts.cuts(readout),
         parts.otherwise(readout),
         accounts.guards(readout),

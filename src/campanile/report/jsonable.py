@@ -47,6 +47,7 @@ def jsonable(readout: Readout) -> dict[str, Any]:
             ),
         ],
         "heterogeneity": [heterogeneity_values(found, _unit(found.metric, scale)) for found in readout.heterogeneity],
+        "channels": [_channel(found, scale) for found in readout.channels],
         "otherwise": [_otherwise(found, _unit(found.comparison.metric, scale)) for found in readout.otherwise],
         "economics": [economics_values(found, scale) for found in readout.economics],
         "guards": [guard_values(found) for found in readout.guards],
@@ -169,6 +170,14 @@ def heterogeneity_values(found: Heterogeneity, unit: int) -> dict[str, Any]:
         "between_sd": found.between**0.5 / unit,
         "pooled": _over(found.pooled, unit),
     }
+
+
+def _channel(found: Comparison, scale: int) -> dict[str, Any]:
+    """Revenue by one channel of the orders; its share of control's is what would have come there anyway."""
+    values = comparison_values(found, scale)
+    del values["level"], values["cut"]
+    organic = found.mean_control / found.mean_treatment if found.mean_treatment > 0 else None
+    return {"channel": found.level, **values, "organic_share": organic}
 
 
 def _otherwise(found: Otherwise, unit: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from campanile.report import charts
 from campanile.report.definitions import DEFINITIONS, label
 from campanile.report.document import Drawing, Drawings, Label, Section, Table
 from campanile.report.effect import change_unit, level_unit
-from campanile.report.numbers import PERCENT, WHOLE_PERCENT, level, p_value
+from campanile.report.numbers import PERCENT, WHOLE_PERCENT, level, money, p_value
 from campanile.report.readout import Otherwise, Readout
 
 _PROFIT = "profit_per_customer"
@@ -89,6 +89,48 @@ def _side(low: float | None, high: float | None) -> int:
 
 def _opposed(first: int, second: int) -> bool:
     return first * second < 0
+
+
+def channels(readout: Readout) -> Section | None:
+    """Where did the money come in? None where orders name no channel, or all came by one."""
+    if len({found.level for found in readout.channels}) < 2:
+        return None
+    pairs = dict.fromkeys((found.treatment, found.control) for found in readout.channels)
+    columns = (
+        *map(Label, ("Channel", "Treated", "Control")),
+        label("difference"),
+        label("interval", f"{level(readout.setting.alpha)} interval"),
+        label("organic_share"),
+        Label("All treated"),
+    )
+    tables = tuple(
+        Table(Label(f"Net revenue per customer: {' against '.join(pair)}"), columns, _by_channel(pair, readout))
+        for pair in pairs
+    )
+    told = (
+        "Revenue per assigned customer by the channel of the orders. The differences add up to that of the whole, "
+        "returns without a known order left out. Exploratory."
+    )
+    return Section("channels", "Where did the money come in?", told, tables)
+
+
+def _by_channel(pair: tuple[str, str], readout: Readout) -> tuple[tuple[Label, tuple[str, ...]], ...]:
+    unit, whole = change_unit("revenue_per_customer", readout.setting), money(readout.setting.currency)
+    return tuple(
+        (
+            Label(found.level or ""),
+            (
+                unit.text(found.mean_treatment),
+                unit.text(found.mean_control),
+                unit.text(found.difference),
+                unit.interval(found.low, found.high),
+                PERCENT.text(found.mean_control / found.mean_treatment if found.mean_treatment > 0 else None),
+                whole.text(found.difference * found.n_treatment),
+            ),
+        )
+        for found in readout.channels
+        if (found.treatment, found.control) == pair
+    )
 
 
 def cuts(readout: Readout) -> Iterator[Section]:

@@ -219,6 +219,7 @@ class Readout:
     Attributes:
         otherwise: The effect estimated in other ways, beside the registered one.
         parts: The effect in every level of the registered cuts; `heterogeneity` says whether levels differ.
+        channels: Revenue by the channel of the orders, which is the level of each comparison.
         terms: The registered plan as label and text, for people.
         evidence: What it takes to compute it again, as JSON values; None while effects are withheld.
     """
@@ -234,6 +235,7 @@ class Readout:
     otherwise: tuple[Otherwise, ...] = ()
     parts: tuple[Part, ...] = ()
     heterogeneity: tuple[Heterogeneity, ...] = ()
+    channels: tuple[Comparison, ...] = ()
     curves: tuple[Curve, ...] = ()
     terms: tuple[tuple[str, str], ...] = ()
     deviations: tuple[Deviation, ...] = ()
