@@ -19,10 +19,11 @@ from campanile.measure import (
     always_valid_p,
     always_valid_quantile,
     compare,
+    compare_rates,
     looks,
 )
 from campanile.measure.group_sequential import Spending
-from campanile.measure.sequential import tuned
+from campanile.measure.sequential import customers_worth, tuned
 
 MOMENTS = st.builds(Moments, st.integers(50, 200_000), st.floats(0.05, 50), st.floats(0.5, 5_000))
 
@@ -190,3 +191,36 @@ def test_twenty_looks_err_no_more_than_alpha(share: float, buyers: float) -> Non
     assert wrong["group sequential"] <= stats.binom.ppf(0.9999, tried, 0.05)
     assert wrong["group sequential"] >= 0.02 * tried
     assert wrong["always valid"] <= 0.05 * tried
+
+
+def ever_told(control: int, treated: int, *, rate: float, expected: float, lift: float) -> float:
+    """How often 20 looks at a wave that was sent on one day ever show an effect; responses come ever more slowly."""
+    draw = np.random.default_rng(4)
+    by_look = np.diff(1 - np.exp(-np.linspace(0, 4, 21)))
+    by_look /= by_look.sum()
+    told = 0
+    for _ in range(400):
+        both = [draw.binomial(control, rate), draw.binomial(treated, rate * (1 + lift))]
+        sizes = [("control", control), ("sms", treated)]
+        counts = [np.cumsum(draw.multinomial(responders, by_look)) for responders in both]
+        for at in range(20):
+            arms = [
+                ArmStatistics.from_counts(name, n, {"r": int(counted[at])})
+                for (name, n), counted in zip(sizes, counts, strict=True)
+            ]
+            seen = customers_worth(int(counts[0][at] + counts[1][at]), control + treated, expected)
+            found = always_valid(compare_rates(*arms, "r"), *arms, planned=control + treated, seen=seen)
+            if found.low is not None and not found.low <= 0 <= found.high:
+                told += 1
+                break
+    return told / 400
+
+
+@pytest.mark.parametrize("expected", [0.02, 0.04, 0.08])
+def test_a_wave_sent_on_one_day_may_be_looked_at_daily_whatever_was_expected(expected: float) -> None:
+    """At most alpha by theory. One look at 1.96 each day would tell of an effect in a quarter of such waves."""
+    assert ever_told(2_000, 8_000, rate=0.04, expected=expected, lift=0) <= 0.05
+
+
+def test_an_effect_is_seen_before_the_end() -> None:
+    assert ever_told(2_000, 8_000, rate=0.04, expected=0.04, lift=0.5) > 0.6

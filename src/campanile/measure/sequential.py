@@ -53,20 +53,23 @@ def always_valid_quantile(n: int, *, planned: int, alpha: float = 0.05) -> float
 
 
 def always_valid_interval(
-    control: Moments, treatment: Moments, *, planned: int, alpha: float = 0.05
+    control: Moments, treatment: Moments, *, planned: int, alpha: float = 0.05, seen: int | None = None
 ) -> tuple[float, float]:
-    """Limits of the difference of means that hold at this look and all others together.
+    """Limits of the difference of means that hold at this look and all others together; `seen` as for `always_valid`.
 
     >>> low, high = always_valid_interval(Moments(2_000, 1.0, 9.0), Moments(2_000, 1.5, 9.0), planned=10_000)
     >>> round(low, 2), round(high, 2)
     (0.2, 0.8)
     """
-    reach = always_valid_quantile(control.n + treatment.n, planned=planned, alpha=alpha)
+    n = control.n + treatment.n if seen is None else seen
+    reach = always_valid_quantile(n, planned=planned, alpha=alpha)
     half = reach * math.sqrt(_variance(control, treatment))
     return treatment.mean - control.mean - half, treatment.mean - control.mean + half
 
 
-def always_valid_p(control: Moments, treatment: Moments, *, planned: int, alpha: float = 0.05) -> float:
+def always_valid_p(
+    control: Moments, treatment: Moments, *, planned: int, alpha: float = 0.05, seen: int | None = None
+) -> float:
     """The p-value of no difference that may be looked at as often as one likes; the smallest one so far is one too.
 
     Below alpha exactly when the limits leave zero out. `alpha` only tunes it.
@@ -74,15 +77,39 @@ def always_valid_p(control: Moments, treatment: Moments, *, planned: int, alpha:
     >>> round(always_valid_p(Moments(2_000, 1.0, 9.0), Moments(2_000, 1.5, 9.0), planned=10_000), 5)
     5e-05
     """
-    mixed = (control.n + treatment.n) * tuned(planned, alpha=alpha)
+    mixed = (control.n + treatment.n if seen is None else seen) * tuned(planned, alpha=alpha)
     square = (treatment.mean - control.mean) ** 2 / _variance(control, treatment)
     return min(1.0, math.exp((math.log(mixed + 1) - square * mixed / (mixed + 1)) / 2))
 
 
+def customers_worth(responders: int, n: int, rate: float) -> int:
+    """How many customers' whole windows the responders so far are worth, when all were assigned on one day.
+
+    Then it is not customers that come in but their responses: of `n` at an expected `rate` the responders make up this
+    many, which is what the limits need to know of time. A wrong rate makes them wider at the end, never wrong.
+
+    >>> customers_worth(40, 10_000, 0.02)
+    2000
+    """
+    return max(1, round(n * responders / (n * rate)))
+
+
 def always_valid(
-    comparison: Comparison, control: ArmStatistics, treatment: ArmStatistics, *, planned: int
+    comparison: Comparison,
+    control: ArmStatistics,
+    treatment: ArmStatistics,
+    *,
+    planned: int,
+    seen: int | None = None,
 ) -> Comparison:
     """The comparison with limits, p-value and lift that hold at every look, at its alpha; withheld if nothing varies.
+
+    Args:
+        comparison: Of one look.
+        control: So far.
+        treatment: So far.
+        planned: Customers of both arms at the end.
+        seen: Customers that those so far are worth (`customers_worth`), when they were all assigned at once.
 
     >>> from campanile.measure.rates import compare_rates
     >>> arms = [ArmStatistics.from_counts(*arm) for arm in [("control", 2000, {"r": 44}), ("sms", 8000, {"r": 264})]]
@@ -94,14 +121,14 @@ def always_valid(
     alpha = comparison.alpha
     if first.n + second.n < 3 or not _variance(first, second) > 0:
         return replace(_bare(comparison), interval_method=WITHHELD, p_method=WITHHELD)
-    low, high = always_valid_interval(first, second, planned=planned, alpha=alpha)
-    reach = always_valid_quantile(first.n + second.n, planned=planned, alpha=alpha)
+    low, high = always_valid_interval(first, second, planned=planned, alpha=alpha, seen=seen)
+    reach = always_valid_quantile(first.n + second.n if seen is None else seen, planned=planned, alpha=alpha)
     lift_low, lift_high = fieller(*_estimates(first, second), quantile=reach)
     return replace(
         _bare(comparison),
         low=low,
         high=high,
-        p_value=always_valid_p(first, second, planned=planned, alpha=alpha),
+        p_value=always_valid_p(first, second, planned=planned, alpha=alpha, seen=seen),
         lift_low=lift_low,
         lift_high=lift_high,
         interval_method=NAME,

@@ -35,6 +35,7 @@ from campanile.readout.evidence import evidence_values
 from campanile.readout.guards import guard_findings
 from campanile.readout.judged import judged
 from campanile.readout.parts import large
+from campanile.readout.so_far import so_far
 from campanile.readout.terms import Terms, in_words, read_terms, treatments
 from campanile.readout.trust import Inquiry, Record, examine
 from campanile.readout.verdict import early
@@ -136,7 +137,8 @@ class _Reading:
         )
         if not setting.ended:
             ends = moment(setting.window_ends, setting.zone)
-            return replace(known, verdict=early(setting, known.guards, ends))
+            known = replace(known, so_far=so_far(self.terms, arms))
+            return replace(known, verdict=early(setting, known, ends))
         pairs = [arm for arm in in_order(self.terms) if arm in arms]
         levels = {cut: large(found, pairs) for cut, found in summed.cuts.items()}
         channels = by_channel(database, wave, within, {arm: arms[arm].statistics.n for arm in pairs})

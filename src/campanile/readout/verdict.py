@@ -13,7 +13,7 @@ from campanile.measure.types import Comparison, Economics
 from campanile.money import Currency
 from campanile.report.definitions import label
 from campanile.report.numbers import PERCENT, Unit, level, money
-from campanile.report.readout import Decision, GuardFinding, Setting, Trust, Verdict
+from campanile.report.readout import Decision, GuardFinding, Readout, Setting, Trust, Verdict
 from campanile.spec.experiment import Rule
 
 #: A rule on profit per customer looks ahead, where the fixed cost of this wave does not come again for each customer.
@@ -90,10 +90,16 @@ def judge(rule: Rule, found: Comparison, scale: int, unit: Unit) -> Judgement:
     return Judgement(rule, limit, holds, words)
 
 
-def early(setting: Setting, guards: Sequence[GuardFinding], ends: str) -> Verdict:
-    """No verdict, because a window is still open."""
+def early(setting: Setting, known: Readout, ends: str) -> Verdict:
+    """No verdict, because a window is still open; with what is shown already, where looking was registered."""
     reasons = [f"the window ends on {ends}"]
-    reasons += [_broken(guard) + " Consider stopping the send." for guard in guards if guard.state == "broken"]
+    reasons += [_broken(guard) + " Consider stopping the send." for guard in known.guards if guard.state == "broken"]
+    for found in known.so_far:
+        name = f"{found.treatment} against {found.control}"
+        if found.low is not None and found.low > 0:
+            reasons.append(f"{name}: more responses are shown already, by limits that hold at every look.")
+        if found.high is not None and found.high < 0:
+            reasons.append(f"{name}: fewer responses are shown already. Consider stopping the send.")
     return Verdict("no_verdict", f"No verdict yet: the window ends on {ends} ({setting.zone.key}).", tuple(reasons))
 
 

@@ -97,11 +97,27 @@ def _difference(found: Comparison, setting: Setting) -> KeyFigure:
 
 def work(readout: Readout) -> Section:
     """Did it work? Rates, differences and responders over time."""
+    if readout.so_far:
+        return _monitored(readout)
     if not readout.comparisons:
         return Section("work", "Did it work?", _withheld(readout))
     told = " ".join(_told(found, readout.setting) for found in readout.against_control(readout.setting.primary))
     drawings = tuple(drawing for drawing in _drawings(readout) if drawing is not None)
     return _answered(readout, "work", "Did it work?", told, (Drawings(drawings), *_tables(readout)))
+
+
+def _monitored(readout: Readout) -> Section:
+    """What a registered monitoring shows before the window has ended."""
+    setting = readout.setting
+    told = (
+        f"So far, and open until {moment(setting.window_ends, setting.zone)}. The limits hold at every look together, "
+        "however often one looks, and are wider for it; the verdict comes at the end."
+    )
+    columns = _columns(setting, "Comparison", "Mean", "Against")
+    rows = tuple(
+        (Label(f"{found.treatment} against {found.control}"), _row(found, setting)) for found in readout.so_far
+    )
+    return Section("work", "Did it work?", told, (Table(_name(setting.primary, setting), columns, rows),))
 
 
 def _answered(readout: Readout, name: str, title: str, told: str, blocks: tuple[Block, ...]) -> Section:

@@ -46,6 +46,7 @@ def jsonable(readout: Readout) -> dict[str, Any]:
                 for found in readout.parts
             ),
         ],
+        "so_far": [comparison_values(found, 1) for found in readout.so_far],
         "heterogeneity": [heterogeneity_values(found, _unit(found.metric, scale)) for found in readout.heterogeneity],
         "channels": [_channel(found, scale) for found in readout.channels],
         "otherwise": [_otherwise(found, _unit(found.comparison.metric, scale)) for found in readout.otherwise],

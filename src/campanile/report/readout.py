@@ -217,6 +217,7 @@ class Readout:
     """One reading of one wave. Comparisons, economics and curves are empty while withheld.
 
     Attributes:
+        so_far: Before the window ends, what a registered monitoring shows; else empty.
         otherwise: The effect estimated in other ways, beside the registered one.
         parts: The effect in every level of the registered cuts; `heterogeneity` says whether levels differ.
         channels: Revenue by the channel of the orders, which is the level of each comparison.
@@ -231,6 +232,7 @@ class Readout:
     delivery: tuple[Delivery, ...]
     guards: tuple[GuardFinding, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    so_far: tuple[Comparison, ...] = ()
     economics: tuple[Economics, ...] = ()
     otherwise: tuple[Otherwise, ...] = ()
     parts: tuple[Part, ...] = ()

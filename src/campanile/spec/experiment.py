@@ -276,6 +276,11 @@ class ExperimentSpec(Spec):
     )
     alpha: Significance = Field(Decimal("0.05"), description="Accepted chance of a false alarm.")
     power: Power = Field(Decimal("0.8"), description="Wanted chance of seeing the expected effect.")
+    monitor: Literal["none", "always_valid"] = Field(
+        "none",
+        description="What is shown before the window ends: `none`; or `always_valid`, the primary metric so far with "
+        "limits that hold however often one looks. Wants a response rate with a baseline.",
+    )
     compare: tuple[tuple[ArmName, ArmName], ...] = Field(
         default_factory=_each_with_control, description="Pairs [arm, against]; default: each arm with control."
     )
@@ -344,6 +349,16 @@ class ExperimentSpec(Spec):
     def _has_strata(self) -> ExperimentSpec:
         if self.adjust == "strata" and not self.stratify:
             raise Unreadable("adjust: strata without stratify", "name the fields under stratify, or write adjust: past")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_monitored(self) -> ExperimentSpec:
+        if self.monitor == "none":
+            return self
+        if METRICS[self.primary.metric] != "rate":
+            raise Unreadable(f"{self.primary.metric} cannot be monitored", "monitor a response_rate, or leave it out")
+        if not self.primary.baseline:
+            raise Unreadable("monitor wants to know how much is expected", "write primary: {baseline: 3%}")
         return self
 
     @model_validator(mode="after")

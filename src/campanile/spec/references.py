@@ -181,8 +181,8 @@ def _check_classes(experiment: SpecFile, field: str, at: Path_, vocabulary: Voca
     elif vocabulary.fields[field] is FieldType.LIST:
         experiment.report(at, f"{field} holds several values for one customer", "name a field with one value")
     elif at[0] == "cuts" and vocabulary.fields[field] in (FieldType.MONEY, FieldType.DATE):
-        kind = vocabulary.fields[field].value
-        experiment.report(at, f"{field} is a {kind}, which has no classes", "name a field with a few values, as rfm.m")
+        kind = {FieldType.MONEY: "money", FieldType.DATE: "moments"}[vocabulary.fields[field]]
+        experiment.report(at, f"{field} holds {kind}, which has no classes", "name a field with a few values, as rfm.m")
     elif vocabulary.shop and (lack := vocabulary.shop.lacks_field(field)):
         experiment.report(at, *lack)
 
