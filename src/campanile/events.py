@@ -94,3 +94,69 @@ class Receipt:
     #: What the provider charges for it, in `currency`; None when it did not say.
     price: Decimal | None = None
     currency: str = ""
+
+
+class EventType(StrEnum):
+    """What a provider, a link or a person tells about a message, in the words of django-anymail."""
+
+    QUEUED = "queued"  #: the provider has it, and means to try
+    SENT = "sent"  #: it left the provider; nobody knows more
+    REJECTED = "rejected"  #: the provider will not send it
+    FAILED = "failed"  #: the provider broke
+    BOUNCED = "bounced"
+    DEFERRED = "deferred"
+    DELIVERED = "delivered"
+    AUTORESPONDED = "autoresponded"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    COMPLAINED = "complained"
+    UNSUBSCRIBED = "unsubscribed"
+    SUBSCRIBED = "subscribed"
+    INBOUND = "inbound"  #: a person answered
+    INBOUND_FAILED = "inbound_failed"
+    UNKNOWN = "unknown"
+
+
+class RejectReason(StrEnum):
+    """Why a provider did not deliver."""
+
+    INVALID = "invalid"
+    BOUNCED = "bounced"
+    TIMED_OUT = "timed_out"
+    BLOCKED = "blocked"
+    SPAM = "spam"
+    UNSUBSCRIBED = "unsubscribed"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryEvent:
+    """One thing that came back, whoever told it. The bytes it came in stay in the inbox under provider and id.
+
+    Attributes:
+        provider: Who told it: sendgrid, twilio, web, csv or the name of another system.
+        event_id: The provider's id of the event; the same one again is the same event.
+        message_id: Our message; "" when nobody can say which.
+        at: When it happened, by the provider's clock.
+        machine: Whether a program did it, as the event alone shows.
+        link: Which link of the message was followed.
+        detail: A code of the provider, never an address.
+        scope: How far a refusal goes: "" the channel, `global`, `topic:…` or `signature:…`.
+        words: What a person wrote.
+        channel: Medium of the address; "" when the message says it.
+        address: Address it is about; "" when the message says it.
+    """
+
+    provider: str
+    event_id: str
+    message_id: str
+    type: EventType
+    at: datetime
+    machine: bool = False
+    link: int = 0
+    reject_reason: RejectReason | None = None
+    detail: str = ""
+    scope: str = ""
+    words: str = ""
+    channel: str = ""
+    address: str = ""

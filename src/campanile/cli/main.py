@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("pausing", "Let a campaign stand still."),
     "resume": ("pausing", "Let a paused campaign go on."),
     "resolve": ("campaigns", "Settle hand-overs whose answer was lost."),
+    "serve": ("responses", "Take clicks, refusals, answers, coupons and what providers tell."),
+    "responses": ("responses", "Understand what came back, and say what it came to."),
     "readout": ("campaigns", "Read the experiment: did it work, did it pay, can it be trusted."),
     "rehearse": ("rehearse", "Play a whole campaign against simulated customers with a known effect."),
 }

@@ -18,6 +18,7 @@ from campanile import clock
 from campanile.events import CONTROL, MessageState, Outcome, PlannedMessage
 from campanile.ledger import tables
 from campanile.ledger.addresses import address_key
+from campanile.ledger.refusals import refused
 from campanile.ledger.rules import NO_RULES, Rules
 from campanile.ledger.store import Ledger, plan_record_of
 from campanile.spec.policy import EVERY_MEDIUM
@@ -44,6 +45,7 @@ class Gate:
         self.rules = rules
         self.attempts: dict[str, int] = {}
         self._suppressed: set[tuple[str, str]] = set()
+        self._refused: set[str] = set()
         self._arms: dict[str, str] = {}
         self._contacts: dict[str, list[tuple[str, datetime]]] = defaultdict(list)
         self._today = clock_day(now, rules.zone)
@@ -59,6 +61,7 @@ class Gate:
         if self.rules.warm_up is not None:
             self._read_sent(ledger, connection, wanted)
         self._suppressed = suppressed_among(connection, wanted)
+        self._refused = refused(ledger, connection, wanted)
         column = tables.message.c
         # Only the key in SQL: with plan and state beside it SQLite walks the whole queue of the plan instead.
         query = select(
@@ -73,7 +76,8 @@ class Gate:
         """What keeps the message from going out; None when it may."""
         if CONTROL in (message.arm, self._arms.get(message.message_id)):
             return Verdict(MessageState.SUPPRESSED, "in the control arm, which gets nothing")
-        if (message.channel, address_key(message.channel, message.address)) in self._suppressed:
+        named = (message.channel, address_key(message.channel, message.address)) in self._suppressed
+        if named or message.message_id in self._refused:
             return Verdict(MessageState.SUPPRESSED, "suppressed before the hand-over")
         if message.expires_at <= self.now:
             return Verdict(MessageState.EXPIRED, "its deadline has passed")

@@ -54,6 +54,24 @@ class PlanRecord:
         campaign = self.spec.get("campaign")
         return campaign.get(key) if isinstance(campaign, Mapping) else None
 
+    def shop_part(self, key: str) -> str:
+        """What the frozen settings say of the shop under a key; "" when nothing."""
+        shop = self.spec.get("shop")
+        return str(shop.get(key, "")) if isinstance(shop, Mapping) else ""
+
+    def signature(self, channel: str) -> str:
+        """The frozen signature of that channel; "" when it has none."""
+        channels = self.spec.get("channels")
+        settings = channels.get(channel) if isinstance(channels, Mapping) else None
+        return str(settings.get("signature", "")) if isinstance(settings, Mapping) else ""
+
+    @property
+    def destination(self) -> str:
+        """The page that links of its messages lead to: of the campaign, else of the shop; "" when it has none."""
+        channel = self.campaign_part("channel")
+        own = str(channel.get("link", "")) if isinstance(channel, Mapping) else ""
+        return own or self.shop_part("website")
+
 
 @dataclass(frozen=True, slots=True)
 class Registration:

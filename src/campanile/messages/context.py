@@ -59,6 +59,14 @@ class Links:
         """The address at which a provider reports what becomes of the message."""
         return f"{self.base_url.rstrip('/')}/hooks/twilio/{self._token(Purpose.STATUS, message_id)}"
 
+    def reply(self, message_id: str) -> str:
+        """The address of the form on which the recipient answers."""
+        return f"{self.base_url.rstrip('/')}/r/{self._token(Purpose.REPLY, message_id)}"
+
+    def pixel(self, message_id: str) -> str:
+        """The address of a picture that nobody sees: mail programs that load it say that the mail was opened."""
+        return f"{self.base_url.rstrip('/')}/o/{self._token(Purpose.OPEN, message_id)}"
+
     def code(self, message_id: str) -> str:
         """The coupon code of this message."""
         return self.keys.code(message_id) if self.keys else _SAMPLE_CODE
@@ -84,6 +92,8 @@ def build_context(
     context["shop"] = _shop(shop)
     context["link"] = links.click(planned.message_id)
     context["unsubscribe_link"] = links.unsubscribe(planned.message_id)
+    context["reply_link"] = links.reply(planned.message_id)
+    context["open_pixel"] = links.pixel(planned.message_id)
     context["code"] = code
     context["campaign"] = campaign
     return context

@@ -17,6 +17,7 @@ from typing import Literal
 from jinja2 import Environment, nodes
 
 from campanile.messages.compose import Piece, Report, assemble
+from campanile.messages.names import OUR_LINKS
 
 _URL_ATTRIBUTES = frozenset(
     {"href", "src", "background", "action", "formaction", "poster", "cite", "data", "srcset", "xlink:href"}
@@ -202,7 +203,7 @@ def _is_safe_link(piece: Piece, environment: Environment) -> bool:
     if isinstance(expression, nodes.Getattr):
         owner = expression.node
         return isinstance(owner, nodes.Name) and (owner.name, expression.attr) == ("shop", "base_url")
-    return isinstance(expression, nodes.Name) and expression.name in {"link", "unsubscribe_link"}
+    return isinstance(expression, nodes.Name) and expression.name in OUR_LINKS
 
 
 def _is_ours(piece: Piece, environment: Environment) -> bool:
@@ -210,7 +211,7 @@ def _is_ours(piece: Piece, environment: Environment) -> bool:
     expression = _expression(piece, environment)
     names = [] if expression is None else [*expression.find_all(nodes.Name)]
     names += [expression] if isinstance(expression, nodes.Name) else []
-    return bool(names) and all(name.name in {"offer", "shop", "link", "unsubscribe_link"} for name in names)
+    return bool(names) and all(name.name in OUR_LINKS | {"offer", "shop"} for name in names)
 
 
 def inline_css(pieces: Sequence[Piece], spots: Sequence[Spot | None], report: Report) -> tuple[Piece, ...]:

@@ -17,7 +17,8 @@ OFFER_NAMES = frozenset({
     "offer.kind", "offer.amount", "offer.off", "offer.percent", "offer.min_spend", "offer.valid_until", "offer.code",
 })  # fmt: skip
 SHOP_NAMES = frozenset({"shop.name", "shop.currency", "shop.language", "shop.base_url", "shop.postal_address"})
-OTHER_NAMES = frozenset({"link", "unsubscribe_link", "code", "campaign"})
+OUR_LINKS = frozenset({"link", "unsubscribe_link", "reply_link", "open_pixel"})
+OTHER_NAMES = OUR_LINKS | {"code", "campaign"}
 CONTEXT_NAMES = OFFER_NAMES | SHOP_NAMES | OTHER_NAMES
 _RESERVED = frozenset(name.partition(".")[0] for name in CONTEXT_NAMES)
 

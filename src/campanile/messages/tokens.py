@@ -40,6 +40,7 @@ class Purpose(StrEnum):
     CLICK = "click"
     OPEN = "open"
     UNSUBSCRIBE = "unsub"
+    REPLY = "reply"
     STATUS = "status"
 
 

@@ -77,7 +77,9 @@ def _shop(project: Project) -> dict[str, str]:
     """What messages say of the shop."""
     shop = project.settings.shop
     words = {name: getattr(shop, name) for name in ("name", "language", "base_url", "postal_address")}
-    return {**words, "currency": shop.currency.code}
+    # Left out while empty, so that plans of before it was there are still the same.
+    website = {"website": shop.website} if shop.website else {}
+    return {**words, **website, "currency": shop.currency.code}
 
 
 def _sender(project: Project, medium: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, fiel
 from pydantic_core import PydanticCustomError
 
 from campanile.clock import Duration
+from campanile.spec.connections import Destination
 from campanile.spec.conditions import Target
 from campanile.spec.fields import (
     Amount,
@@ -124,6 +125,9 @@ class ChannelUse(Spec):
 
     use: Medium = Field(description="The medium. Its channel is set up in campanile.yaml.")
     message: Name = Field(description="Name of the template: winback means templates/winback.*.j2.")
+    link: Destination = Field(
+        "", description="The page that {{ link }} leads to; default is `website` of the shop. Kept with the plan."
+    )
 
 
 class ArmChange(Spec):
@@ -163,6 +167,9 @@ class CampaignSpec(Spec):
         default_factory=dict, description="What single arms get instead; one entry per arm of the experiment's split."
     )
     costs: Costs = Field(default_factory=Costs, description="What the campaign costs.")
+    topic: Text = Field(
+        "", description="What it is about, as recipients see it where they choose what they want: News, Birthdays."
+    )
     priority: Priority = Field(
         0, description="Which of two campaigns gets a customer on the same day: the one with the higher number."
     )

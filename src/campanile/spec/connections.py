@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from email.utils import parseaddr
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
 from campanile.spec.fields import HeaderLine, Unreadable, number, shown, whole
 
 _URL = re.compile(r"https?://[^\s/?#]+(?:/[^\s?#]*)?")
+_UNWANTED = re.compile(r"[\x00-\x20\x7f-\x9f\\<>\"^`{|}\u2028\u2029]")
 
 
 def base_url(value: str) -> str:
@@ -22,6 +24,25 @@ def base_url(value: str) -> str:
     if value and not _URL.fullmatch(value):
         raise Unreadable(f"wants an address of the web, got {shown(value)}", "write it as in https://t.example.com")
     return value.rstrip("/")
+
+
+def destination(value: str) -> str:
+    """The address of a page that recipients are led to: http or https, a host, no name or password before it.
+
+    >>> destination("https://shop.example/sale?from=mail")
+    'https://shop.example/sale?from=mail'
+    """
+    if not value:
+        return value
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or "@" in parts.netloc or _UNWANTED.search(value):
+        cure = "write it as in https://shop.example.com/sale"
+        raise Unreadable(f"wants the address of a web page, got {shown(value)}", cure)
+    return value
 
 
 def mail_sender(value: str) -> str:
@@ -64,5 +85,6 @@ Seconds = Annotated[
     WithJsonSchema({"words": "number of seconds", "type": "number", "exclusiveMinimum": 0}),
 ]
 WebAddress = Annotated[HeaderLine, AfterValidator(base_url)]
+Destination = Annotated[HeaderLine, AfterValidator(destination)]
 VariableName = Annotated[HeaderLine, AfterValidator(variable_name)]
 MailSender = Annotated[HeaderLine, AfterValidator(mail_sender)]

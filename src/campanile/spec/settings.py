@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from campanile.clock import Duration
 from campanile.spec.audit import AuditSettings
 from campanile.spec.channel_settings import ChannelSettings
-from campanile.spec.connections import VariableName, WebAddress
+from campanile.spec.connections import Destination, VariableName, WebAddress
 from campanile.spec.fields import (
     Amount,
     CurrencyCode,
@@ -32,6 +32,7 @@ from campanile.spec.fields import (
 from campanile.spec.mapping import TableMapping
 from campanile.spec.people import PeopleSettings
 from campanile.spec.policy import Caps, CapScope, Holdout, MarketingShare, default_caps
+from campanile.spec.responses import ResponsesSettings
 from campanile.spec.scoring import RfmSettings, StageSettings
 from campanile.spec.sending import SendingSettings
 
@@ -89,6 +90,9 @@ class Shop(Spec):
     )
     language: Text = Field("en", description="Language of messages, as in en or zh.")
     base_url: WebAddress = Field("", description="Web address that tracked links and unsubscribe links start with.")
+    website: Destination = Field(
+        "", description="The shop's web site: where tracked links lead when the campaign names no page."
+    )
     postal_address: Text = Field(
         "", description="Postal address for the foot of marketing mail, where law asks for it."
     )
@@ -250,6 +254,9 @@ class ProjectSettings(Spec):
     policy: Policy = Field(default_factory=Policy, description="Rules for every campaign.")
     sending: SendingSettings = Field(
         default_factory=SendingSettings, description="How fast and how carefully messages go out."
+    )
+    responses: ResponsesSettings = Field(
+        default_factory=ResponsesSettings, description="How answers of providers, tills and people are collected."
     )
     economics: Economics = Field(description="What an order earns and a message costs.")
     connections: Mapping[Text, Connection] = Field(

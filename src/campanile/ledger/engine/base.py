@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, Table
@@ -21,6 +22,8 @@ class Database(Protocol):
     name: str
     #: Whether several processes may send from it at once. Otherwise the one that holds its lock knows that it is alone.
     shared: bool
+    #: Where files lie that belong to it and are no part of it: keys, snapshots.
+    folder: Path
 
     def prepare(self) -> None:
         """Makes ready what must be there before the first connection, and refuses to replace a ledger that is gone."""

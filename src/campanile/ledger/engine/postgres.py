@@ -34,6 +34,7 @@ class Postgres:
 
     def __init__(self, where: OnPostgres, patience: float) -> None:
         self.name = f"the ledger on PostgreSQL (schema {where.schema})"
+        self.folder = where.snapshots.parent
         self._where = where
         self._patience = patience
         self._lock = _key(f"campanile ledger {where.schema}")

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.schema import CreateColumn
 
 from campanile.errors import CampanileError
-from campanile.ledger import tables
+from campanile.ledger import response_tables, tables
 from campanile.ledger.engine.base import Database
 from campanile.ledger.engine.faults import BROKEN_CURE, KEEP, LedgerError
 from campanile.ledger.place import PLACE
@@ -38,6 +38,7 @@ def ready(database: Database) -> None:
         _bring_forward(database)
         with database.reading() as connection:
             there, found = database.columns(connection), noted(connection, "schema")
+    there |= response_tables.add_missing(database, there)
     _check(database, _number(found), there)
 
 

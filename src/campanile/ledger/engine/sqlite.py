@@ -36,6 +36,7 @@ class Sqlite:
 
     def __init__(self, path: Path, patience: float) -> None:
         self.path = path
+        self.folder = path.parent
         self.name = f"the ledger {path}"
         # Parameters of a failing statement would carry addresses into the exception.
         # A URL made of parts takes ? and % in the path for what they are.
