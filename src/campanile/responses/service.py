@@ -91,6 +91,7 @@ def _connect(app: Starlette, desk: Desk) -> None:
         Route("/hooks/sendgrid", hooks.sendgrid, methods=["POST"]),
         Route("/hooks/twilio/status/{token}", hooks.twilio_status, methods=["POST"]),
         Route("/hooks/twilio/inbound", hooks.twilio_inbound, methods=["POST"]),
+        Route("/hooks/twilio/{token}", hooks.twilio_status, methods=["POST"]),
         Route("/hooks/generic", hooks.generic, methods=["POST"]),
         Route("/health", partial(_health, desk), methods=["GET"]),
         Route("/metrics", partial(_metrics, desk), methods=["GET"]),
