@@ -11,8 +11,8 @@ from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema, fiel
 from pydantic_core import PydanticCustomError
 
 from campanile.clock import Duration
-from campanile.spec.connections import Destination
 from campanile.spec.conditions import Target
+from campanile.spec.connections import Destination
 from campanile.spec.fields import (
     Amount,
     ArmName,
