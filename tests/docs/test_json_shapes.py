@@ -23,7 +23,7 @@ SHOWN = {
 #: Keys whose own keys are words of the shop: arms, reasons, stages.
 FREE = {
     "rejected", "watermarks", "excluded", "arms", "stages", "segments", "lost_to", "shared_with", "pairs", "shared",
-    "vetoed", "sizes", "held", "reasons", "reachable", "now", "shares",
+    "vetoed", "sizes", "held", "reasons", "reachable", "now", "shares", "split",
 }  # fmt: skip
 
 WORDS = {
@@ -72,11 +72,13 @@ def test_the_page_shows_what_the_command_prints(command: str, shop: Project) -> 
         planned(shop)
     if command == "resume":
         printed("pause", shop)
-    if command == "readout":
+    if command in {"readout", "experiments"}:
         with Ledger.open(shop.ledger_path) as ledger:
             record = ledger.plan("winback")
             assert record is not None
             ledger.register_experiment(record.plan_id, "winback", record.fingerprint, json.dumps(record.spec), AS_OF)
+    if command == "experiments":
+        printed("readout", shop)
     assert differing(SHOWN[command], printed(command, shop)) == set()
 
 

@@ -90,7 +90,9 @@ def test_same_stores_give_the_same_files(tmp_path: Path) -> None:
     for folder in folders:
         names = [path.name for path in write_readout(read(project), folder)]
         assert names == ["readout.html", "readout.md", "readout.json", "comparisons.csv"]
-    first, second = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+    first, second = (
+        {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")} for folder in folders
+    )
     assert first == second
 
 

@@ -50,6 +50,7 @@ def read_elsewhere_out(path: Path, spec: ElsewhereSpec, *, currency: str = "") -
         trust=trust,
         arms=tuple(_figures(table, arms)),
         terms=tuple(_terms(spec, currency)),
+        window=str(spec.primary.window) if spec.primary and spec.primary.window else "",
     )
     if control is None or _causal(trust):
         return known

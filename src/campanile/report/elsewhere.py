@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from campanile import __version__
 from campanile.measure.cuts import Heterogeneity, Part
 from campanile.measure.types import Comparison, Economics
 from campanile.measure.units import SCALE
 from campanile.report.jsonable import (
     comparison_values,
+    design_values,
     economics_values,
     finite,
     guard_values,
@@ -38,6 +40,7 @@ class ElsewhereReadout:
         currency: Code of the shop's currency; "" when nobody said one.
         parts: The comparisons of each level of each cut.
         terms: The rules as label and text, for people.
+        window: How long responses counted; "" when nobody said.
     """
 
     experiment: str
@@ -55,6 +58,7 @@ class ElsewhereReadout:
     heterogeneity: tuple[Heterogeneity, ...] = ()
     economics: tuple[Economics, ...] = ()
     terms: tuple[tuple[str, str], ...] = ()
+    window: str = ""
 
     def scale(self, metric: str) -> int:
         """Units of the statistics in one unit of what is printed."""
@@ -71,6 +75,15 @@ def elsewhere_values(readout: ElsewhereReadout) -> dict[str, Any]:
         "contract": 1,
         "experiment": readout.experiment,
         "currency": readout.currency or None,
+        "version": __version__,
+        "design": {
+            **design_values(readout.hypothesis, readout.alpha, readout.arms, readout.terms),
+            "primary": readout.primary,
+            "kind": readout.kinds[readout.primary],
+            "window": readout.window or None,
+            "plan_id": None,
+            "fingerprint": None,
+        },
         "verdict": verdict_values(readout.verdict),
         "trust": trust_values(readout.trust),
         "arms": [_arm(arm, readout) for arm in readout.arms],

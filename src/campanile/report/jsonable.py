@@ -6,9 +6,10 @@ Money is in major units of `currency`; shares are fractions; a figure that is wi
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
-from campanile import clock
+from campanile import __version__, clock
 from campanile.measure.cuts import Heterogeneity, Part, simultaneous
 from campanile.measure.types import Comparison, Economics
 from campanile.report.readout import (
@@ -22,6 +23,7 @@ from campanile.report.readout import (
     Trust,
     Verdict,
 )
+from campanile.spec.experiment import METRICS
 
 _MONEY = frozenset({"revenue_per_customer", "margin_per_customer", "profit_per_customer", "order_value"})
 
@@ -36,6 +38,8 @@ def jsonable(readout: Readout) -> dict[str, Any]:
         "wave": setting.wave,
         "currency": setting.currency.code,
         **_moments(setting),
+        "version": __version__,
+        "design": _design(readout),
         "verdict": verdict_values(readout.verdict),
         "trust": trust_values(readout.trust),
         "arms": [_arm(arm, readout) for arm in readout.arms],
@@ -53,9 +57,33 @@ def jsonable(readout: Readout) -> dict[str, Any]:
         "economics": [economics_values(found, scale) for found in readout.economics],
         "guards": [guard_values(found) for found in readout.guards],
         "delivery": [{"arm": found.arm, "planned": found.planned, **found.states} for found in readout.delivery],
-        "deviations": [_deviation(found) for found in readout.deviations],
+        "deviations": [deviation_values(found) for found in readout.deviations],
     }
     return {key: finite(value) for key, value in parts.items()}
+
+
+def _design(readout: Readout) -> dict[str, Any]:
+    setting = readout.setting
+    return {
+        **design_values(setting.hypothesis, setting.alpha, readout.arms, readout.terms),
+        "primary": setting.primary,
+        "kind": METRICS[setting.primary],
+        "window": str(setting.window),
+        "plan_id": setting.plan_id,
+        "fingerprint": setting.fingerprint,
+    }
+
+
+def design_values(
+    hypothesis: str, alpha: float, arms: Iterable[ArmFigures], terms: Iterable[tuple[str, str]]
+) -> dict[str, Any]:
+    """What was agreed beforehand as JSON values, so that a readout can be read alone."""
+    return {
+        "hypothesis": hypothesis,
+        "alpha": alpha,
+        "split": {arm.arm: arm.share for arm in arms},
+        "terms": [{"label": label, "text": text} for label, text in terms],
+    }
 
 
 def verdict_values(verdict: Verdict) -> dict[str, Any]:
@@ -68,7 +96,8 @@ def verdict_values(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _deviation(found: Deviation) -> dict[str, Any]:
+def deviation_values(found: Deviation) -> dict[str, Any]:
+    """One deviation as JSON values."""
     return {
         "file": found.file,
         "key": found.key,
