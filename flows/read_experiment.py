@@ -12,6 +12,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from campanile import clock
 from campanile.ledger.store import Ledger
 from campanile.readout.read import read_out
+from campanile.registry.page import write_page
 from campanile.report.compose import document
 from campanile.report.document import Document, Drawing, Drawings
 from campanile.report.files import write_readout
@@ -56,6 +57,7 @@ def _read(campaign: str) -> Readout:
     with customers(shop) as database, Ledger.open(shop.ledger_place) as ledger:
         readout = read_out(shop, campaign, database=database, ledger=ledger, now=clock.now())
     write_readout(readout, shop.readouts_dir / campaign)
+    write_page(shop)
     return readout
 
 

@@ -190,6 +190,7 @@ def resolve_command(
 )
 @click.option("--experiment", type=click.Path(path_type=Path), help="With --from: how the table is read and judged.")
 @click.option("--again", type=click.Path(path_type=Path), help="Compute a readout again from its evidence.json alone.")
+@click.option("--keep/--no-keep", default=True, help="With --from: whether the registry of the project keeps it.")
 @json_option
 def readout_command(
     campaign: str | None,
@@ -199,6 +200,7 @@ def readout_command(
     table: Path | None,
     experiment: Path | None,
     again: Path | None,
+    keep: bool,
     as_json: bool,
 ) -> None:
     """Read the experiment of CAMPAIGN: can it be trusted, did it work, did it pay; as HTML, Markdown, JSON, CSV.
@@ -214,7 +216,8 @@ def readout_command(
     if table is not None or experiment is not None:
         if table is None or experiment is None or campaign is not None or at is not None:
             raise click.UsageError("give --from and --experiment together, and neither CAMPAIGN nor --now with them")
-        _read_table(root, home, table, experiment, as_json=as_json)
+        project = open_project(root, home) if (root / "campanile.yaml").exists() else None
+        _read_table(project, table, experiment, keep=keep, as_json=as_json)
         return
     if campaign is None:
         raise click.UsageError("give a CAMPAIGN, or --from and --experiment")
@@ -234,6 +237,7 @@ def _read_campaign(project: Project, campaign: str, at: str | None, *, as_json: 
     with CustomerDatabase.open(project) as database, Ledger.open(project.ledger_place) as ledger:
         readout = read_out(project, campaign, database=database, ledger=ledger, now=now)
     paths = write_readout(readout, project.readouts_dir / campaign)
+    _renew_page(project)
     if as_json:
         print_json(jsonable(readout))
     else:
@@ -255,25 +259,49 @@ def _read_again(evidence: Path, *, as_json: bool) -> None:
         click.echo(markdown(document(readout)))
 
 
-def _read_table(root: Path, home: Path | None, table: Path, experiment: Path, *, as_json: bool) -> None:
-    """Reads an experiment run elsewhere; its files are written where a project says so."""
+def _read_table(project: Project | None, table: Path, experiment: Path, *, keep: bool, as_json: bool) -> None:
+    """Reads an experiment run elsewhere; the registry of the project keeps it, where there is one."""
     from campanile.readout.elsewhere import read_elsewhere_out
     from campanile.report.elsewhere import elsewhere_values
     from campanile.report.elsewhere_page import elsewhere_document
-    from campanile.report.files import write_files
+    from campanile.report.files import folder_name, write_files
     from campanile.spec.elsewhere import read_elsewhere
 
-    project = open_project(root, home) if (root / "campanile.yaml").exists() else None
     spec = read_elsewhere(experiment)
+    if project and keep:
+        _needs_own_name(project, spec.experiment)
     readout = read_elsewhere_out(table, spec, currency=project.currency.code if project else "")
     values, page = elsewhere_values(readout), elsewhere_document(readout)
-    paths = write_files(page, values, project.readouts_dir / spec.experiment) if project else ()
+    paths: tuple[Path, ...] = ()
+    if project and keep:
+        folder = project.readouts_dir / folder_name(spec.experiment)
+        paths = write_files(page, values, folder, moment=clock.now())
+        _renew_page(project)
     if as_json:
         print_json(values)
     else:
         from campanile.report.markdown import markdown
 
         click.echo("\n".join(map(str, [readout.verdict.sentence, *paths])) if paths else markdown(page))
+
+
+def _needs_own_name(project: Project, experiment: str) -> None:
+    """Nothing; CampanileError when a campaign of this shop has that name, whose readouts it would lie among."""
+    from campanile.ledger.store import Ledger
+
+    taken = {*project.campaigns, *project.broken}
+    if Ledger.is_there(project.ledger_place):
+        with Ledger.open(project.ledger_place) as ledger:
+            taken |= {plan.campaign for plan in ledger.plans()}
+    if experiment in taken:
+        cure = "write another name under `experiment:` in its file, or leave it out of the registry with --no-keep"
+        raise CampanileError(f"{experiment} is a campaign of this shop", cure)
+
+
+def _renew_page(project: Project) -> None:
+    from campanile.registry.page import write_page
+
+    write_page(project)
 
 
 def _planned_project(root: Path, home: Path | None, campaign: str) -> Project:

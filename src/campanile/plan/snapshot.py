@@ -12,6 +12,9 @@ from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from campanile.audience.due import DueTimes
 from campanile.customers.database import CustomerDatabase
@@ -92,3 +95,18 @@ def remove_drafts(folder: Path, registered: set[str]) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def latest_due(snapshot: Path) -> datetime | None:
+    """The latest planned send moment of a snapshot, UTC, by what the file says of its columns; None when it is gone."""
+    try:
+        with pq.ParquetFile(snapshot) as file:
+            place = file.schema_arrow.names.index("due_at")
+            groups = [file.metadata.row_group(number).column(place) for number in range(file.num_row_groups)]
+            moments = [group.statistics.max for group in groups if group.is_stats_set and group.statistics.has_min_max]
+            if len(moments) < len(groups):
+                moments = [pc.max(file.read(columns=["due_at"])["due_at"]).as_py()]
+    except (OSError, ValueError, pa.ArrowException):
+        return None
+    latest: datetime | None = max(moments, default=None)
+    return latest.replace(tzinfo=UTC) if latest else None

@@ -29,6 +29,7 @@ from campanile.plan.explain import explain
 from campanile.plan.make import STEP, WAVE, make_plan, message_id
 from campanile.plan.types import Plan
 from campanile.readout.read import read_out
+from campanile.registry.page import write_page
 from campanile.rehearsal.mailbox import mailbox, received
 from campanile.rehearsal.react import Effect, Truth, react
 from campanile.rehearsal.shop import write_shop
@@ -135,6 +136,7 @@ def rehearse(
     truth = stage.react(plan)
     readout = stage.read()
     pages = write_readout(readout, stage.project.readouts_dir / campaign)
+    write_page(stage.project)
     return Rehearsal(home, stage.mails, plan, account, truth, readout, tuple(pages))
 
 

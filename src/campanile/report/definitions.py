@@ -218,7 +218,7 @@ DEFINITIONS = {key: Definition(key, label, text) for key, (label, text) in _TEXT
 def label(key: str, text: str = "") -> Label:
     """The label of a defined figure, in other words where `text` is given.
 
-    >>> label("roi")
-    Label(text='ROI', key='roi')
+    >>> label("roi").text, label("roi").key
+    ('ROI', 'roi')
     """
     return Label(text or DEFINITIONS[key].label, key)

@@ -13,10 +13,11 @@ Tone = Literal["good", "care", "bad", "plain"]
 
 @dataclass(frozen=True)
 class Label:
-    """The name of a figure; `key` names its definition, "" when it needs none."""
+    """The name of a figure; `key` names its definition, "" when it needs none; `href` is where the name leads."""
 
     text: str
     key: str = ""
+    href: str = ""
 
 
 @dataclass(frozen=True)

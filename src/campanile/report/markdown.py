@@ -13,6 +13,7 @@ from campanile.report.document import (
     Findings,
     KeyFigure,
     KeyFigures,
+    Label,
     Paragraph,
     Section,
     Table,
@@ -53,7 +54,7 @@ def _block(block: Block) -> str:
         case Findings(items=items):
             return "\n".join(f"- {item.word}: **{_plain(item.label.text)}** {_plain(item.detail)}" for item in items)
         case Table(caption=caption, columns=columns, rows=rows, note=note, words=words):
-            cells = [(name.text, *figures) for name, figures in rows]
+            cells = [(_named(name), *map(_plain, figures)) for name, figures in rows]
             table = _table([column.text for column in columns], cells, words)
             return "\n\n".join(filter(None, (f"**{_plain(caption.text)}**", table, _plain(note))))
         case Account(caption=caption, rows=rows, note=note):
@@ -72,8 +73,12 @@ def _figures(figures: Iterable[KeyFigure]) -> str:
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int) -> str:
     lines = [columns, ["---"] * words + ["---:"] * (len(columns) - words)]
-    body = [[_plain(cell) for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (*lines, *body))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (*lines, *rows))
+
+
+def _named(label: Label) -> str:
+    """The label, as a link where it leads somewhere."""
+    return f"[{_plain(label.text)}]({label.href})" if label.href else _plain(label.text)
 
 
 def _plain(text: str) -> str:
