@@ -89,7 +89,7 @@ def test_same_stores_give_the_same_files(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
         names = [path.name for path in write_readout(read(project), folder)]
-        assert names == ["readout.html", "readout.md", "readout.json", "comparisons.csv"]
+        assert names == ["readout.html", "readout.md", "readout.json", "comparisons.csv", "evidence.json"]
     first, second = (
         {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")} for folder in folders
     )
