@@ -54,6 +54,7 @@ class Fake(ABC):
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.replies: list[Reply] = []
         self.connections = 0
         self.open_now = 0
         self.most_open = 0
@@ -98,6 +99,7 @@ class Fake(ABC):
         if word in refusals:
             return refusals[word], ""
         reply = self.answer(request)
+        self.replies.append(reply)
         if word in ("503taken", "500taken"):
             return Reply(int(word[:3]), b"{}"), ""
         return reply, word
