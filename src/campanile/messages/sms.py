@@ -60,11 +60,39 @@ def segments(text: str) -> Parts:
     if units <= one:
         return Parts(encoding, 1, units)
     parts, filled = 1, 0
-    for width in widths:  # never split an escape pair or a surrogate pair
+    for width in _whole(text, widths):  # never split an escape pair, a surrogate pair, or what people see as one mark
         if filled + width > many:
             parts, filled = parts + 1, 0
         filled += width
     return Parts(encoding, parts, units)
+
+
+def _whole(text: str, widths: list[int]) -> list[int]:
+    """The widths of what people see as one mark: an emoji with its skin tone, a letter with its accent, a flag.
+
+    >>> _whole("a👍🏽b", [1, 2, 2, 1])
+    [1, 4, 1]
+    """
+    if text.isascii() and "\r" not in text:
+        return widths
+    whole: list[int] = []
+    before, half_a_flag = "", False
+    for mark, width in zip(text, widths, strict=True):
+        flag = "\U0001f1e6" <= mark <= "\U0001f1ff"
+        if whole and ((flag and half_a_flag) or _joins(before, mark)):
+            whole[-1] += width
+        else:
+            whole.append(width)
+        before, half_a_flag = mark, flag and not half_a_flag
+    return whole
+
+
+def _joins(before: str, mark: str) -> bool:
+    """Whether a mark is seen as a part of the one before it (Unicode's extended grapheme clusters, without Hangul)."""
+    if mark in "\u200d\n" or before == "\u200d":
+        return mark == "\u200d" or before == ("\r" if mark == "\n" else "\u200d")
+    skin_or_tag = "\U0001f3fb" <= mark <= "\U0001f3ff" or "\U000e0020" <= mark <= "\U000e007f"
+    return skin_or_tag or (mark > "\u02ff" and unicodedata.category(mark)[0] == "M")
 
 
 def fold_quotes(text: str) -> str:
