@@ -13,7 +13,7 @@ from campanile.channels import Channel, open_channel
 from campanile.errors import CampanileError
 from campanile.events import Message, Outcome, Receipt
 from campanile.spec.settings import ChannelSettings
-from support import sendgrid_fake, twilio_fake
+from support import gateway_fake, sendgrid_fake, twilio_fake
 from support.plans import message_id, planned, render
 from support.smtp_sink import running_sink
 from support.web_fake import running
@@ -123,6 +123,15 @@ class TestTwilio(ChannelContract):
         with running(twilio_fake.TwilioFake()) as fake:
             names = {name: name.upper() for name in keys}
             settings = ChannelSettings(via="twilio", host=fake.url, messaging_service=twilio_fake.SERVICE, **names)
+            yield Subject(open_channel("sms", settings, tmp_path), medium="sms", taken=fake.taken)  # type: ignore[arg-type]
+
+
+class TestGateway(ChannelContract):
+    @pytest.fixture
+    def subject(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subject]:
+        monkeypatch.setenv("GATEWAY_KEY", gateway_fake.KEY)
+        with running(gateway_fake.GatewayFake()) as fake:
+            settings = ChannelSettings(via="http", gateway={"url": fake.url, **gateway_fake.GATEWAY})
             yield Subject(open_channel("sms", settings, tmp_path), medium="sms", taken=fake.taken)  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from campanile.cli.main import main
 from campanile.messages.tokens import Purpose, open_key_ring
-from support import sendgrid_fake, twilio_fake
+from support import gateway_fake, sendgrid_fake, twilio_fake
 from support.plans import NOW, message_id, planned
 from support.sent_project import write_plan, write_project
 from support.web_fake import running
@@ -112,3 +112,24 @@ class TestTwilio:
             write_plan(self.project(tmp_path, fake), [self.message(1)])  # type: ignore[arg-type]
             run(tmp_path, capsys, at="2026-03-05T20:15")
         assert 44 * 60 < fake.taken[0].validity <= 45 * 60, "quiet hours begin at 21:00 in Shanghai"
+
+
+class TestGateway:
+    def test_every_text_is_taken_once_with_signature_and_refusal(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GATEWAY_KEY", gateway_fake.KEY)
+        messages = [planned(n, channel="sms", address=f"+86138001{n:05d}") for n in range(30)]
+        with running(gateway_fake.GatewayFake()) as fake:
+            fake.faults = {"13800100003": "hang", "13800100007": "2001", "13800100011": "once-1011"}
+            description = {"url": fake.url, **gateway_fake.GATEWAY}
+            rules = {"signature": "【Shop】", "rules": {"pack": "cn-sms"}, "timeout": 1}
+            project = write_project(tmp_path, medium="sms", via="http", gateway=description, **rules)
+            write_plan(project, messages)
+            first = run(tmp_path, capsys)
+            again = run(tmp_path, capsys)
+        assert counts(first, "planned", "accepted", "unknown", "rejected", "due") == [30, 28, 1, 1, 0]
+        assert again["accepted"] == 28
+        assert len({form["mobile"] for form in fake.taken}) == len(fake.taken) == 29
+        assert {form["content"][:6] for form in fake.taken} == {"【Shop】"}
+        assert {form["content"][-6:] for form in fake.taken} == {"拒收请回复R"}

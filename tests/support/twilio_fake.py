@@ -71,8 +71,7 @@ class TwilioFake(Fake):
 
     def broken_rule(self, form: dict[str, str]) -> int:
         """The code of the first documented rule that the request breaks; 0 when it breaks none."""
-        fault = self.fate(form.get("To", ""))
-        asked_for = int(fault) if fault.isdecimal() else 0
+        asked_for = int(self.word) if self.word.isdecimal() else 0
         callback = urlsplit(form.get("StatusCallback", "https://x.example")).hostname or "_"
         broken = (
             (asked_for, asked_for in ERRORS),

@@ -60,6 +60,7 @@ class Fake(ABC):
         self.most_open = 0
         self.seen: set[str] = set()
         self.faults: dict[str, str] = {}
+        self.word = ""
         self.headers_of_429: dict[str, str] = {}
         self.idle: float | None = None
         self.port = 0
@@ -87,7 +88,7 @@ class Fake(ABC):
     def reply(self, request: Request) -> tuple[Reply, str]:
         """The answer, and what goes wrong with it."""
         self.requests.append(request)
-        word = self.fate(self.recipient(request))
+        word = self.word = self.fate(self.recipient(request))
         refusals = {
             "429": Reply(429, b"{}", self.headers_of_429),
             "503": Reply(503, b"busy"),

@@ -36,6 +36,10 @@ def open_channel(medium: str, settings: ChannelSettings, outbox_dir: Path, *, ru
         raise CampanileError(f"{medium} cannot go by {settings.via}", f"write channels: {medium}: {{via: outbox}}")
     if settings.via == "smtp":
         return SmtpChannel(settings)
+    if settings.via == "http":
+        from campanile.channels.gateway import GatewayChannel
+
+        return GatewayChannel(settings)
     try:
         if settings.via == "sendgrid":
             from campanile.channels.sendgrid import SendgridChannel

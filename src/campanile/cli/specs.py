@@ -20,7 +20,8 @@ def check_command(root: Path, home: Path | None, as_json: bool) -> None:  # noqa
 
     folder = root.resolve()
     parts = check_project(folder)
-    problems = sorted({*parts.problems, *check_templates(folder, parts.campaigns.values(), parts.shop)})
+    channels = parts.settings.channels if parts.settings else None
+    problems = sorted({*parts.problems, *check_templates(folder, parts.campaigns.values(), parts.shop, channels)})
     if as_json:
         print_json({"contract": 1, "problems": problem_rows(problems)})
     elif problems:

@@ -20,6 +20,7 @@ from campanile.errors import CampanileError
 
 if TYPE_CHECKING:
     from campanile.spec.channel_settings import ChannelSettings
+    from campanile.spec.sms_rules import SmsRules
 
 MAX_SUBJECT = 250
 _MAX_LINE = 998
@@ -51,11 +52,15 @@ class Sender:
     unsubscribe_mailto: str = ""
     #: What every SMS begins with: 【优选】.
     signature: str = ""
+    #: Rules that every SMS must keep, and whether these are promotional.
+    rules: SmsRules | None = None
+    promotional: bool = True
 
     @classmethod
-    def of(cls, settings: ChannelSettings) -> Sender:
+    def of(cls, settings: ChannelSettings, *, promotional: bool = True) -> Sender:
         """The sender that a channel's settings name."""
-        return cls(settings.sender, settings.reply_to, settings.unsubscribe_mailto, settings.signature)
+        names = (settings.sender, settings.reply_to, settings.unsubscribe_mailto, settings.signature)
+        return cls(*names, rules=settings.rules, promotional=promotional)
 
     @cached_property
     def domain(self) -> str:

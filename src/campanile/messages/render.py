@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from campanile import clock
-from campanile.errors import CampanileError
+from campanile.errors import CampanileError, ProblemsError
 from campanile.events import Message, PlannedMessage
 from campanile.ledger.sent import anything_sent
 from campanile.messages.context import Links, build_context
 from campanile.messages.mime import Sender
 from campanile.messages.templates import MessageTemplates, known_fields, load_each
+from campanile.messages.text_rules import text_problems
 from campanile.messages.tokens import open_key_ring
 from campanile.spec.campaign import Offer
 from campanile.spec.quiet import Quiet, quiet_from
@@ -21,6 +22,7 @@ from campanile.spec.quiet import Quiet, quiet_from
 if TYPE_CHECKING:
     from campanile.spec.project import Project
     from campanile.spec.settings import Shop
+    from campanile.spec.sms_rules import SmsRules
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,12 @@ def open_messages(project: Project, campaign: str, *, columns: Collection[str] |
     shop = project.settings.shop
     if medium == "email":
         _check_mail(shop, settings.sender)
+    promotional = spec.purpose == "marketing"
     known = None if columns is None else known_fields(project, columns)
     names = {spec.message_for(arm) for arm in ("", *spec.arms)}
-    loaded = load_each(project.root, names, medium, known=known, sender=Sender.of(settings))
+    loaded = load_each(project.root, names, medium, known=known, sender=Sender.of(settings, promotional=promotional))
+    if settings.rules is not None and medium == "sms":
+        _check_rules(loaded.values(), settings.rules, settings.signature, promotional=promotional)
     return CampaignMessages(
         campaign,
         shop,
@@ -99,6 +104,12 @@ def open_messages(project: Project, campaign: str, *, columns: Collection[str] |
         (loaded[spec.channel.message], spec.offer),
         spec.timing.quiet,
     )
+
+
+def _check_rules(loaded: Iterable[MessageTemplates], rules: SmsRules, signature: str, *, promotional: bool) -> None:
+    found = (text_problems(each, rules, signature, promotional=promotional) for each in loaded)
+    if problems := {problem for problems in found for problem in problems}:
+        raise ProblemsError(problems)
 
 
 def _check_mail(shop: Shop, sender: str) -> None:

@@ -27,6 +27,7 @@ from campanile.spec.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
     from campanile.spec.campaign import CampaignSpec
+    from campanile.spec.channel_settings import ChannelSettings
     from campanile.spec.project import Project
     from campanile.spec.shop_tables import ShopTables
 
@@ -146,8 +147,13 @@ class MessageTemplates:
     def _sms(self, planned: PlannedMessage, context: Mapping[str, object]) -> Message:
         part = self.parts["sms"]
         text = part.render(context, planned.customer_id).strip()
-        signature = self.sender.signature if self.sender else ""
-        text = sms.fold_quotes(text if text.startswith(signature) else signature + text)
+        signature, rules = (self.sender.signature, self.sender.rules) if self.sender else ("", None)
+        text = text if text.startswith(signature) else signature + text
+        if rules and self.sender and text != signature:
+            text = rules.finished(text, promotional=self.sender.promotional)
+            if broken := next(rules.broken(text, signature), None):
+                raise RenderError(part.file, planned.customer_id, f"gets a text that {broken}")
+        text = sms.fold_quotes(text)
         if not text or len(text) > sms.MAX_CHARACTERS:
             reason = f"gets {len(text)} characters, more than {sms.MAX_CHARACTERS}" if text else "gets an empty SMS"
             raise RenderError(part.file, planned.customer_id, reason)
@@ -225,13 +231,18 @@ def known_fields(project: Project, columns: Collection[str] = ()) -> frozenset[s
 
 
 def check_templates(
-    root: Path, campaigns: Iterable[CampaignSpec], shop: ShopTables | None = None
+    root: Path,
+    campaigns: Iterable[CampaignSpec],
+    shop: ShopTables | None = None,
+    channels: Mapping[str, ChannelSettings] | None = None,
 ) -> tuple[Problem, ...]:
     """Every problem of every template that these campaigns of the project in `root` use.
 
     A message without all of its files is a problem of the campaign that names it, and left out here. With `shop`,
-    fields that it has no data for are problems.
+    fields that it has no data for are problems; with `channels`, what breaks the rules of one.
     """
+    from campanile.messages.text_rules import text_problems
+
     problems: set[Problem] = set()
     known = load_vocabulary().fields
     for spec in campaigns:
@@ -243,6 +254,11 @@ def check_templates(
             problems.update(error.problems)
             continue
         problems.update(_lacking(loaded.values(), known, shop) if shop else ())
+        channel = (channels or {}).get(spec.channel.use)
+        if channel is not None and channel.rules is not None and spec.channel.use == "sms":
+            promotional = spec.purpose == "marketing"
+            for each in loaded.values():
+                problems.update(text_problems(each, channel.rules, channel.signature, promotional=promotional))
     return tuple(sorted(problems))
 
 

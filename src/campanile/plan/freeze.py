@@ -86,7 +86,8 @@ def _sender(project: Project, medium: str) -> dict[str, str]:
     """What recipients see of a channel. By which server and with which password it goes may change at any time."""
     channel = project.settings.channels.get(medium)
     seen = ("sender", "reply_to", "unsubscribe_mailto", "signature")
-    return {name: getattr(channel, name) for name in seen} if channel else {}
+    words = {name: getattr(channel, name) for name in seen} if channel else {}
+    return {**words, "opt_out": channel.rules.opt_out} if channel and channel.rules else words
 
 
 def _holdout(project: Project) -> dict[str, object] | None:

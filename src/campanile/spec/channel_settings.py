@@ -10,12 +10,19 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from campanile.spec.connections import MailSender, Port, Seconds, VariableName, base_url
-from campanile.spec.fields import HeaderLine, Spec, Unreadable, Whole, YesNo, shown
+from campanile.spec.fields import HeaderLine, Spec, Unreadable, Whole, YesNo
+from campanile.spec.gateway import Gateway
+from campanile.spec.sms_rules import SmsRules, signature_problem
 
-Via = Literal["smtp", "sendgrid", "twilio", "outbox"]
+Via = Literal["smtp", "sendgrid", "twilio", "http", "outbox"]
 
 #: The media that a channel can carry, where it cannot carry all.
-CARRIED: Mapping[str, tuple[str, ...]] = {"smtp": ("email",), "sendgrid": ("email",), "twilio": ("sms",)}
+CARRIED: Mapping[str, tuple[str, ...]] = {
+    "smtp": ("email",),
+    "sendgrid": ("email",),
+    "twilio": ("sms",),
+    "http": ("sms",),
+}
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SERVICE = re.compile(r"MG[0-9a-f]{32}")
@@ -26,6 +33,7 @@ _OF: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("region", "unsubscribe_group", "sandbox"), ("sendgrid",)),
     **dict.fromkeys(("account_sid_env", "api_secret_env", "messaging_service", "number"), ("twilio",)),
     "api_key_env": ("sendgrid", "twilio"),
+    "gateway": ("http",),
     "host": ("smtp", "sendgrid", "twilio"),
 }
 #: What each way cannot do without, and how it is written.
@@ -37,6 +45,7 @@ _NEEDS: Mapping[str, Mapping[str, str]] = {
         "api_key_env": "api_key_env: TWILIO_API_KEY",
         "api_secret_env": "api_secret_env: TWILIO_API_SECRET",
     },
+    "http": {"gateway": "gateway: {url: https://…, form: {…}, answers: {…}}"},
 }
 
 
@@ -45,7 +54,7 @@ class ChannelSettings(Spec):
 
     via: Via = Field(
         description="smtp hands mail over to a mail server, sendgrid to SendGrid; twilio hands SMS over to Twilio; "
-        "outbox writes one file a message."
+        "http to a gateway that is described here; outbox writes one file a message."
     )
     host: HeaderLine = Field(
         "", description="Mail server; for sendgrid and twilio the address of the web to ask instead of their own."
@@ -67,6 +76,7 @@ class ChannelSettings(Spec):
     )
     unsubscribe_mailto: MailSender = Field("", description="Mail address that takes unsubscribe requests.")
     signature: HeaderLine = Field("", description="Signature in front of every SMS, as in 【优选】.")
+    rules: SmsRules | None = Field(None, description="Rules of a country for every SMS; without it there are none.")
     api_key_env: VariableName = Field("", description="Environment variable that holds the key of SendGrid or Twilio.")
     region: Literal["global", "eu"] = Field("global", description="Where SendGrid keeps what it is handed.")
     unsubscribe_group: Whole | None = Field(
@@ -78,10 +88,13 @@ class ChannelSettings(Spec):
     account_sid_env: VariableName = Field("", description="Environment variable that holds the account SID of Twilio.")
     api_secret_env: VariableName = Field("", description="Environment variable that holds the secret of Twilio's key.")
     messaging_service: HeaderLine = Field("", description="SID of the messaging service, MG…, that chooses a sender.")
+    gateway: Gateway | None = Field(None, description="The gateway of `via: http`.")
     number: HeaderLine = Field("", description="Number or name that SMS come from, where no messaging service does it.")
 
     @model_validator(mode="after")
     def _is_complete(self) -> ChannelSettings:
+        if self.rules and (problem := signature_problem(self.signature)):
+            raise Unreadable(*problem)
         if self.via == "outbox":
             return self
         for key in sorted(self.model_fields_set & _OF.keys()):
@@ -90,7 +103,12 @@ class ChannelSettings(Spec):
         for key, example in _NEEDS[self.via].items():
             if not getattr(self, key):
                 raise Unreadable(f"{self.via} needs {key}", f"add {example}")
-        {"smtp": self._check_smtp, "sendgrid": self._check_web, "twilio": self._check_twilio}[self.via]()
+        if self.via == "smtp":
+            self._check_smtp()
+        elif self.via == "twilio":
+            self._check_twilio()
+        else:
+            self._check_web(self.gateway.url if self.gateway else self.host)
         return self
 
     def _check_smtp(self) -> None:
@@ -99,21 +117,16 @@ class ChannelSettings(Spec):
         if self.username and self.security == "none" and self.host not in _LOOPBACK:
             raise Unreadable("the password would cross the network unprotected", "write security: starttls")
 
-    def _check_web(self) -> None:
+    def _check_web(self, asked: str) -> None:
         """A server of the web that gets a key is asked over https, but for one on this machine."""
-        if not self.host:
+        if not asked:
             return
-        base_url(self.host)
-        address = urlsplit(self.host)
-        if not address.scheme:
-            raise Unreadable(
-                f"host of {self.via} wants an address of the web, got {shown(self.host)}", "begin https://"
-            )
+        address = urlsplit(base_url(asked))
         if address.scheme != "https" and address.hostname not in _LOOPBACK:
-            raise Unreadable("the key would cross the network unprotected", "write host: https://…")
+            raise Unreadable("the key would cross the network unprotected", "write https://…")
 
     def _check_twilio(self) -> None:
-        self._check_web()
+        self._check_web(self.host)
         if bool(self.messaging_service) == bool(self.number):
             what = "twilio needs messaging_service or number" + (", not both" if self.number else "")
             raise Unreadable(what, "write messaging_service: MG… as Twilio's console shows it")

@@ -30,12 +30,14 @@ from campanile.spec.segment_map import SegmentMap, own_map, segment_map
 from campanile.spec.sentences import report_errors
 from campanile.spec.settings import ProjectSettings
 from campanile.spec.shop_tables import ShopTables, shop_tables
+from campanile.spec.sms_rules import quiet_covers
 from campanile.spec.vocabulary import Vocabulary, load_vocabulary, with_scores
 
 Model = TypeVar("Model", bound=BaseModel)
 
 #: What looks like a key of a provider, or a password inside an address.
 _SECRET = re.compile(r"SG\.[\w-]{16,}|\b(?:AC|SK)[0-9a-f]{32}\b|://[^/\s:@]+:[^/\s@]+@|-----BEGIN [A-Z ]*PRIVATE KEY")
+_PLACEHOLDER = re.compile(r"(?:[A-Za-z]{1,12} )?\{[a-z_]{1,40}\}")
 _SECRET_KEYS = frozenset({"password", "passwd", "api_key", "apikey", "auth_token", "token", "secret"})
 
 
@@ -137,6 +139,7 @@ def _parts(files: _Files, root: Path) -> Parts:
     settings = validate(files.settings, ProjectSettings)
     named = _named(files.segments, vocabulary)
     campaigns = {key: _campaign(file, vocabulary, named.names) for key, file in files.campaigns.items()}
+    _check_hours(files, campaigns, settings)
     experiments = {key: validate(file, ExperimentSpec, campaign=key) for key, file in files.experiments.items()}
     _check_references(files, root, vocabulary)
     return Parts(
@@ -148,6 +151,21 @@ def _parts(files: _Files, root: Path) -> Parts:
         (*_problems(files.settings, files.segments), *_map_problems(files)),
         _broken(files),
     )
+
+
+def _check_hours(files: _Files, campaigns: Mapping[str, CampaignSpec | None], settings: ProjectSettings | None) -> None:
+    """Reports promotional texts that could go out when the rules of their channel forbid it."""
+    channel = settings.channels.get("sms") if settings else None
+    if channel is None or channel.rules is None or channel.rules.hours is None:
+        return
+    start, end = channel.rules.hours
+    for key, spec in campaigns.items():
+        if spec is None or spec.channel.use != "sms" or spec.purpose != "marketing":
+            continue
+        if not quiet_covers(spec.timing.quiet, channel.rules.hours):
+            what = f"{channel.rules.pack} allows promotional texts from {start:%H:%M} to {end:%H:%M} only"
+            cure = f'write quiet: "{end:%H:%M}-{start:%H:%M}", or more'
+            files.campaigns[key].report(("timing", "quiet"), what, cure)
 
 
 def _map_problems(files: _Files) -> tuple[Problem, ...]:
@@ -239,7 +257,7 @@ def _secrets(data: object, at: Path_) -> Iterator[Path_]:
     """The places that hold a password or key."""
     if isinstance(data, dict):
         for key, value in data.items():
-            if str(key).lower() in _SECRET_KEYS and value is not None:
+            if str(key).lower() in _SECRET_KEYS and value is not None and not _is_placeholder(value):
                 yield (*at, key)
             else:
                 yield from _secrets(value, (*at, key))
@@ -248,6 +266,11 @@ def _secrets(data: object, at: Path_) -> Iterator[Path_]:
             yield from _secrets(value, (*at, index))
     elif isinstance(data, str) and _SECRET.search(data):
         yield at
+
+
+def _is_placeholder(value: object) -> bool:
+    """Whether a value only names where a key goes, as in `token: "{key}"`."""
+    return isinstance(value, str) and _PLACEHOLDER.fullmatch(value) is not None
 
 
 def _read_folder(root: Path, folder: str) -> dict[str, SpecFile]:

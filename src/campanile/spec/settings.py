@@ -266,3 +266,12 @@ class ProjectSettings(Spec):
     imports: Mapping[Text, TableMapping] = Field(
         default_factory=dict, alias="import", description="Where the tables of the customer database come from."
     )
+
+    @model_validator(mode="after")
+    def _caps_keep_the_rules(self) -> ProjectSettings:
+        rules = self.channels["sms"].rules if "sms" in self.channels else None
+        caps = self.policy.caps.get("sms", ())
+        if rules and not any(cap.at_most <= rules.daily_cap and cap.within.hours == 0 for cap in caps):
+            what = f"{rules.pack} allows {rules.daily_cap} promotional texts a day, and no cap of policy keeps to it"
+            raise Unreadable(what, f"add to policy caps: sms: {{at_most: {rules.daily_cap}, within: 1d}}")
+        return self
