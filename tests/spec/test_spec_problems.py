@@ -168,9 +168,13 @@ def _cases() -> list[tuple[dict[str, str], str]]:
             "experiments/zzz.yaml:1: no campaign campaigns/zzz.yaml; known: spring",
         ),
         ({"segments.yaml": ""}, 'campaigns/spring.yaml:5: no segment "mailable"'),
-        # not read: read-me files, metrics, sub-folders, hidden files
+        # not read: read-me files, sub-folders, hidden files
         ({"campaigns/README.md": "x", "campaigns/proposed/x.yaml": ":", "campaigns/.x.yaml": ":"}, ""),
-        ({"experiments/metrics.yaml": ":", "campaigns/a.yaml": FILES[C] + none + why}, ""),
+        ({"experiments/metrics.yaml": "", "campaigns/a.yaml": FILES[C] + none + why}, ""),
+        (
+            {"experiments/metrics.yaml": "visits: {of: visitd, take: any}"},
+            'experiments/metrics.yaml:1: no event "visitd"; did you mean "visited"?',
+        ),
     ]
 
 

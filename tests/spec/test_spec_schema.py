@@ -79,7 +79,7 @@ def test_the_small_project_fits_too(shop: Path) -> None:
         ("experiment", "experiments/spring.yaml", "30d", "30 days"),
         ("experiment", "experiments/spring.yaml", "under 1%", "below 1%"),
         ("experiment", "experiments/spring.yaml", "below 0.3 points", "beneath 0.3 points"),
-        ("experiment", "experiments/spring.yaml", "response_rate", "responses"),
+        ("experiment", "experiments/spring.yaml", "response_rate", "[response_rate]"),
         ("project", "campanile.yaml", "EUR", "RMB"),
         ("project", "campanile.yaml", "via: outbox", "via: pigeon"),
         ("project", "campanile.yaml", "{file: data/lines.csv}", "{file: data/lines.csv, columns: {sku: [a]}}"),

@@ -23,6 +23,7 @@ from campanile.customers.database import CustomerDatabase
 from campanile.customers.orders import before, valid_orders
 from campanile.errors import CampanileError
 from campanile.events import MessageState
+from campanile.measure.own import PREFIX, OwnMetrics
 from campanile.measure.persons import Merged, by_person
 from campanile.measure.persons import merged_units as count_merged
 
@@ -70,6 +71,7 @@ class Wave:
         read_at: Aware moment; nothing later is seen.
         list_rate: Margin as a share of list prices, where the shop's rate is one.
         cuts: Columns of the snapshot whose values part the arms.
+        own: Metrics of the shop's own that the experiment names.
     """
 
     campaign: str
@@ -79,6 +81,7 @@ class Wave:
     read_at: datetime
     list_rate: Decimal | None = None
     cuts: tuple[str, ...] = ()
+    own: OwnMetrics | None = None
 
 
 @dataclass(frozen=True)
@@ -107,11 +110,13 @@ def outcomes(database: CustomerDatabase, wave: Wave, within: Span) -> ir.Table:
         _flag(database, wave, windows, ("complained", {"spam_report": None, "ticket": "complaint"})),
         _contacted_by_others(database, wave, windows),
     ]
+    own = wave.own.parts(database, windows.of) if wave.own else []
     joined = units
-    for part in parts:
+    for part in (*parts, *own):
         joined = joined.left_join(part, "customer_id").drop("customer_id_right")
     zero = ("responded", "orders", "revenue", "discount", "planned", "handed_over")
-    known = {name: joined[name].fill_null(0) for name in (*zero, *_kept(database))}
+    named = [name for name in joined.columns if name.startswith(PREFIX)]
+    known = {name: joined[name].fill_null(0) for name in (*zero, *named, *_kept(database))}
     known["written"] = (known["handed_over"] > 0).cast("int64")
     for harm in ("opted_out", "complained"):  # NULL where the shop has no such table
         known[f"{harm}_written"] = known.get(harm, joined[harm]) * known["written"]

@@ -18,6 +18,7 @@ import ibis.expr.types as ir
 
 from campanile.customers import engine
 from campanile.measure.outcomes import COUNTERS, LIST_MARGIN, LIST_MARGIN_COLUMN, METRICS
+from campanile.measure.own import PREFIX
 from campanile.measure.types import CLASSES_PER_DOUBLING, Aggregate, ArmStatistics, Classes, Pair
 
 #: Statistics by level (or stratum), then by arm.
@@ -33,11 +34,7 @@ _CLASSED = ("revenue_per_customer", LIST_MARGIN)
 #: What happened in the window, and what is known of a customer beside it. Adjustments need how they go together.
 _HAPPENED = ("response_rate", "orders_per_customer", "revenue_per_customer", LIST_MARGIN)
 _BESIDE = ("pre_orders", "pre_revenue", "reached")
-_PRODUCTS: tuple[Pair, ...] = (
-    *product(_HAPPENED, _BESIDE),
-    ("pre_orders", "pre_revenue"),
-    ("orders_per_customer", "revenue_per_customer"),
-)
+_PRODUCTS: tuple[Pair, ...] = (("pre_orders", "pre_revenue"), ("orders_per_customer", "revenue_per_customer"))
 _TABLE = "campanile_outcomes"
 
 
@@ -120,13 +117,19 @@ def _column(cut: str) -> str:
 def _columns(relation: ir.Table) -> dict[str, str]:
     """Column by metric, of the metrics that the relation holds."""
     named = {**METRICS, LIST_MARGIN: LIST_MARGIN_COLUMN}
-    return {metric: column for metric, column in named.items() if column in relation.columns}
+    own = {name.removeprefix(PREFIX): name for name in relation.columns if name.startswith(PREFIX)}
+    return {metric: column for metric, column in named.items() if column in relation.columns} | own
+
+
+def _happened(columns: Iterable[str]) -> tuple[str, ...]:
+    """The metrics of what happened in the window, the shop's own among them."""
+    return tuple(metric for metric in columns if metric in _HAPPENED or metric not in {*METRICS, LIST_MARGIN})
 
 
 def _grouped(rows: ir.Table, key: str) -> Iterator[tuple[tuple[str, str], ArmOutcome]]:
     """What each arm did in each stratum, with products and counters."""
     columns = _columns(rows)
-    pairs = [pair for pair in _PRODUCTS if columns.keys() >= set(pair)]
+    pairs = [*product(_happened(columns), _BESIDE), *_PRODUCTS]
     numbers = {metric: cast(ir.NumericColumn, rows[column].cast("float64")) for metric, column in columns.items()}
     products = {f"{a} × {b}": numbers[a].cov(numbers[b], how="sample") for a, b in pairs}
     counted = {f"count {name}": cast(ir.IntegerColumn, rows[name]).sum() for name in COUNTERS}
@@ -144,7 +147,8 @@ def _cut(rows: ir.Table, column: str) -> Iterator[tuple[tuple[str, str], ArmStat
     largest = sorted(sizes, key=lambda row: (-row["n"], row["level"]))[:MOST_LEVELS]
     names = [row["level"] for row in largest]
     level = rows[column] if len(sizes) == len(names) else ibis.ifelse(rows[column].isin(names), rows[column], OTHER)
-    columns = {metric: name for metric, name in _columns(rows).items() if metric in (*_HAPPENED, "reached")}
+    every = _columns(rows)
+    columns = {metric: every[metric] for metric in (*_happened(every), "reached")}
     found = rows.group_by("arm", level=level).aggregate(**_figures(rows, columns)).to_pyarrow().to_pylist()
     classes = _classes(rows, level)
     for row in found:

@@ -16,6 +16,7 @@ from typing import Any
 
 from campanile.spec.conditions import metrics_needed, segments_needed
 from campanile.spec.loader import FileReport, load_document
+from campanile.spec.own_metrics import METRICS_FILE
 from campanile.spec.project import Project
 
 #: The name of another file in a template; messages.compose takes no computed ones.
@@ -25,14 +26,15 @@ _REFERENCE = re.compile(rb"""{%[-+]?\s*(?:extends|include)\s+["']([\w.-]+)["']""
 def frozen_spec(project: Project, campaign: str) -> dict[str, Any]:
     """Campaign, experiment, segments, metrics, economics, templates and what recipients see of the settings, as now.
 
-    Keys: `campaign`, `experiment` (None without one), `segments`, `metrics`, `economics`, `templates` (file → sha256),
-    `shop`, `channels` (the campaign's medium only), `policy` (who is held out of all marketing).
+    Keys: `campaign`, `experiment` (None without one), `own_metrics`, `segments`, `metrics`, `economics`, `templates`
+    (file → sha256), `shop`, `channels` (the campaign's medium only), `policy` (who is held out of all marketing).
     """
     spec = project.campaign(campaign)
     economics = project.settings.economics
     return {
         "campaign": _data(project.root, f"campaigns/{campaign}.yaml"),
         "experiment": _data(project.root, f"experiments/{campaign}.yaml") if spec.measured else None,
+        "own_metrics": _own_metrics(project, campaign) if spec.measured else {},
         "segments": _named(project, "segments", segments_needed(spec.target, project.segments)),
         "metrics": _named(project, "metrics", metrics_needed(spec.target, project.segments) & project.metrics.keys()),
         "economics": {
@@ -71,6 +73,14 @@ def _named(project: Project, key: str, names: Collection[str]) -> dict[str, Any]
         return None
     named = _data(project.root, "segments.yaml")[key]
     return {name: named[name] for name in sorted(names)}
+
+
+def _own_metrics(project: Project, campaign: str) -> dict[str, Any]:
+    """The metrics of experiments/metrics.yaml that the campaign's experiment names, as they are written there."""
+    experiment = project.experiment(campaign)
+    named = {experiment.primary.metric, *experiment.secondary} & project.own_metrics.keys() if experiment else set()
+    written = _data(project.root, METRICS_FILE) if named else {}
+    return {name: written[name] for name in sorted(named)}
 
 
 def _shop(project: Project) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from campanile.design.power import needed_sizes, power_at, smallest_detectable
 from campanile.events import CONTROL
 from campanile.plan.types import Strength
-from campanile.spec.experiment import METRICS, ExperimentSpec
+from campanile.spec.experiment import ExperimentSpec
 
 
 def strength_of(experiment: ExperimentSpec, arms: Mapping[str, int]) -> Strength | None:
@@ -19,7 +19,7 @@ def strength_of(experiment: ExperimentSpec, arms: Mapping[str, int]) -> Strength
     treated = {arm: size for arm, size in arms.items() if arm != CONTROL}
     control = arms.get(CONTROL, 0)
     if (
-        METRICS[primary.metric] != "rate"
+        experiment.kinds[primary.metric] != "rate"
         or primary.baseline is None
         or not control
         or not min(treated.values(), default=0)

@@ -6,6 +6,7 @@ Reads statistics by arm and stratum. Returns comparisons that stand beside the r
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Literal
 
 from campanile.measure.compare import Adjusted, compare_adjusted
@@ -13,9 +14,8 @@ from campanile.measure.compliance import delivered
 from campanile.measure.cuped import fit_cuped
 from campanile.measure.ratio import Ratio, compare_ratio
 from campanile.measure.strata import Strata, post_stratified
-from campanile.measure.types import ArmStatistics
+from campanile.measure.types import ArmStatistics, Kind
 from campanile.report.readout import Otherwise
-from campanile.spec.experiment import METRICS
 
 #: How an effect is estimated.
 Way = Literal["none", "strata", "past"]
@@ -27,16 +27,23 @@ REACHED = "reached"
 ORDER_VALUE = Ratio("order_value", "revenue_per_customer", "orders_per_customer")
 
 
-def adjustment(
-    control: ArmStatistics, treatment: ArmStatistics, metric: str, *, way: Way, strata: Strata
-) -> Adjusted | None:
+@dataclass(frozen=True)
+class Pair:
+    """Two arms to be compared, whole and by stratum."""
+
+    control: ArmStatistics
+    treatment: ArmStatistics
+    strata: Strata = field(default_factory=dict)
+
+
+def adjustment(pair: Pair, metric: str, *, kind: Kind, way: Way) -> Adjusted | None:
     """Means and variances of both arms after an adjustment; None for the plain difference.
 
     A wave without strata, or without an order before it, has nothing to adjust by.
     """
-    kind: Literal["rate", "money"] = "rate" if METRICS.get(metric) == "rate" else "money"
-    if way == "strata" and len(strata) > 1:
-        found = post_stratified(strata, metric, control=control.arm, treatment=treatment.arm).adjusted
+    control, treatment = pair.control, pair.treatment
+    if way == "strata" and len(pair.strata) > 1:
+        found = post_stratified(pair.strata, metric, control=control.arm, treatment=treatment.arm).adjusted
         return found._replace(kind=kind)
     if way == "past" and has_past(control, treatment):
         return fit_cuped(control, treatment, metric, PAST).adjusted._replace(kind=kind)
@@ -48,20 +55,19 @@ def has_past(control: ArmStatistics, treatment: ArmStatistics) -> bool:
     return any(arm.squares.get(name) for arm in (control, treatment) for name in PAST)
 
 
-def otherwise(
-    control: ArmStatistics, treatment: ArmStatistics, metric: str, *, strata: Strata, alpha: float
-) -> Iterator[Otherwise]:
+def otherwise(pair: Pair, metric: str, *, kind: Kind, alpha: float) -> Iterator[Otherwise]:
     """The metric in every way that the data allow: strata, past, and among the reached."""
+    control, treatment = pair.control, pair.treatment
     ways: tuple[Literal["strata", "past"], ...] = ("strata", "past")
     for way in ways:
-        adjusted = adjustment(control, treatment, metric, way=way, strata=strata)
+        adjusted = adjustment(pair, metric, kind=kind, way=way)
         if adjusted is not None:
             found = compare_adjusted(control, treatment, metric, adjusted, alpha=alpha)
             yield Otherwise(way, found, _reduction(control, treatment, metric, adjusted))
     share = treatment.mean(REACHED) - control.mean(REACHED)
     if 0 < share < 1:
         among = delivered(control, treatment, metric, REACHED).adjusted
-        among = among._replace(kind="rate" if METRICS.get(metric) == "rate" else "money")
+        among = among._replace(kind=kind)
         yield Otherwise("reached", compare_adjusted(control, treatment, metric, among, alpha=alpha), share=share)
 
 

@@ -18,6 +18,7 @@ from campanile.plan.freeze import frozen_spec
 from campanile.report.readout import Deviation
 from campanile.spec.flow import flow_text
 from campanile.spec.loader import FileReport, Path_, load_document
+from campanile.spec.own_metrics import METRICS_FILE
 from campanile.spec.project import Project
 
 _ABSENT = "(absent)"
@@ -48,8 +49,8 @@ def deviations(project: Project, campaign: str, registered: Mapping[str, Any]) -
 
 #: Parts in which a new key is a change; a new segment or template changes nothing that was registered.
 _WHOLE = frozenset({"campaign", "experiment"})
-#: Parts of segments.yaml.
-_NAMED = frozenset({"segments", "metrics"})
+#: Parts of segments.yaml and experiments/metrics.yaml.
+_NAMED = frozenset({"segments", "metrics", "own_metrics"})
 
 
 #: The key of its file under which a part of the frozen spec stands.
@@ -67,6 +68,7 @@ def _files(campaign: str) -> dict[str, str]:
     return {
         "campaign": f"campaigns/{campaign}.yaml",
         "experiment": f"experiments/{campaign}.yaml",
+        "own_metrics": METRICS_FILE,
         "segments": "segments.yaml",
         "metrics": "segments.yaml",
         "economics": _SETTINGS,

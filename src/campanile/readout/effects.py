@@ -15,10 +15,9 @@ from campanile.measure.strata import Strata
 from campanile.measure.sums import ArmOutcome, ByLevel
 from campanile.measure.types import ArmCosts, ArmStatistics, Comparison, Economics, Kind, scaled
 from campanile.money import Currency
-from campanile.readout.adjusted import REACHED, Way, adjustment, order_value, otherwise
+from campanile.readout.adjusted import REACHED, Pair, Way, adjustment, order_value, otherwise
 from campanile.readout.terms import Terms, treatments
 from campanile.report.readout import ArmFigures, Curve, Moment, Otherwise
-from campanile.spec.experiment import METRICS
 
 REVENUE = "revenue_per_customer"
 _MARGIN = "margin_per_customer"
@@ -52,7 +51,7 @@ class Effects:
         """Treatment against control on one metric, estimated in one of the ways."""
         first, second = self.arms[control].statistics, self.arms[treatment].statistics
         amount, factor = self.terms.margin if metric in (_MARGIN, PROFIT) else (metric, 1.0)
-        adjusted = adjustment(first, second, amount, way=way, strata=self.strata)
+        adjusted = adjustment(Pair(first, second, self.strata), amount, kind=self.kind_of(amount), way=way)
         if metric == PROFIT:
             contact = self.contact(treatment) / second.n - self.contact(control) / first.n
             found = compare_profit(first, second, Profit(amount, factor, contact), alpha=alpha, adjusted=adjusted)
@@ -60,13 +59,17 @@ class Effects:
         if adjusted is not None:
             found = compare_adjusted(first, second, amount, adjusted, alpha=alpha)
         else:
-            found = compare(first, second, amount, kind=kind_of(amount), alpha=alpha)
+            found = compare(first, second, amount, kind=self.kind_of(amount), alpha=alpha)
         return scaled(found, factor, _MARGIN) if metric == _MARGIN else found
+
+    def kind_of(self, metric: str) -> Kind:
+        """How the methods see the metric: a count is an amount too."""
+        return "rate" if self.terms.experiment.kinds.get(metric) == "rate" else "money"
 
     def declared(self) -> tuple[Comparison, ...]:
         """Every metric on every registered pair: primary first; p corrected over the pairs of one metric."""
         experiment = self.terms.experiment
-        named = (experiment.primary.metric, *experiment.secondary, *METRICS)
+        named = (experiment.primary.metric, *experiment.secondary, *experiment.kinds)
         families = (
             [self.comparison(treatment, control, metric) for treatment, control in experiment.compare]
             for metric in dict.fromkeys(named)
@@ -110,7 +113,8 @@ class Effects:
             first, second = self.arms[control].statistics, self.arms[treatment].statistics
             for metric in dict.fromkeys((experiment.primary.metric, REVENUE)):
                 if metric in first.sums:
-                    found += otherwise(first, second, metric, strata=self.strata, alpha=self.terms.alpha)
+                    pair = Pair(first, second, self.strata)
+                    found += otherwise(pair, metric, kind=self.kind_of(metric), alpha=self.terms.alpha)
             found += order_value(first, second, alpha=self.terms.alpha)
         return tuple(found)
 
@@ -131,10 +135,12 @@ class Effects:
 
     def _moments(self, arm: str) -> dict[str, Moment]:
         statistics = self.arms[arm].statistics
-        counted = [metric for metric in METRICS if metric in statistics.sums]
-        moments = {metric: _moment(statistics, metric, self.terms.alpha) for metric in counted}
+        kinds = {metric: kind for metric, kind in self.terms.experiment.kinds.items() if metric in statistics.sums}
+        moments = {
+            metric: _moment(statistics, metric, self.terms.alpha, rate=kind == "rate") for metric, kind in kinds.items()
+        }
         amount, factor = self.terms.margin
-        earned = _moment(statistics, amount, self.terms.alpha)
+        earned = _moment(statistics, amount, self.terms.alpha, rate=False)
         margin = Moment(earned.mean * factor, earned.total * factor, earned.variance * factor**2)
         contact = self.contact(arm)
         profit = Moment(margin.mean - contact / statistics.n, margin.total - contact, margin.variance)
@@ -152,19 +158,13 @@ class Effects:
         return tuple(found)
 
 
-def kind_of(metric: str) -> Kind:
-    """How the methods see the metric: a count of orders is an amount too."""
-    return "rate" if METRICS.get(metric) == "rate" else "money"
-
-
 def in_order(terms: Terms) -> dict[str, float]:
     """Registered share by arm, control first."""
     split = terms.experiment.split
     return {arm: float(split[arm]) for arm in (CONTROL, *treatments(terms))}
 
 
-def _moment(statistics: ArmStatistics, metric: str, alpha: float) -> Moment:
-    rate = METRICS.get(metric) == "rate"
+def _moment(statistics: ArmStatistics, metric: str, alpha: float, *, rate: bool) -> Moment:
     low, high = wilson(count_of(statistics, metric), alpha=alpha) if rate else (None, None)
     variance = statistics.variance(metric) if statistics.n > 1 else 0.0
     return Moment(statistics.mean(metric), float(statistics.sums[metric]), variance, low, high)

@@ -161,6 +161,7 @@ def _setting_values(setting: Setting) -> dict[str, Any]:
         "currency": setting.currency.code,
         "zone": setting.zone.key,
         "window": asdict(setting.window),
+        "own": dict(setting.own),
     }
 
 

@@ -14,7 +14,7 @@ from campanile.readout.terms import treatments
 from campanile.readout.verdict import ArmCase, Judgement, decide, judge
 from campanile.report.effect import change_unit
 from campanile.report.readout import Readout, Setting
-from campanile.spec.experiment import METRICS, Rule
+from campanile.spec.experiment import Rule
 
 #: Customers by arm and by the day of their first response.
 FirstDays = Mapping[str, Mapping[int, int]]
@@ -61,5 +61,5 @@ def _judgement(rule: Rule, arm: str, effects: Effects, setting: Setting) -> Judg
     """The rule on one treatment; with several, each gets its share of the rule's doubt (Bonferroni)."""
     alpha = (1 - float(rule.level)) / len(treatments(effects.terms))
     found = effects.comparison(arm, CONTROL, rule.metric, alpha=alpha)
-    scale = setting.currency.scale if METRICS[rule.metric] == "money" else 1
+    scale = setting.currency.scale if effects.terms.experiment.kinds[rule.metric] == "money" else 1
     return judge(rule, found, scale, change_unit(rule.metric, setting))

@@ -13,7 +13,7 @@ from campanile.measure.compare import Profit, compare, compare_profit
 from campanile.measure.cuts import Heterogeneity, Part, examined
 from campanile.measure.sums import OTHER, ByLevel
 from campanile.measure.types import ArmStatistics, merged
-from campanile.readout.effects import PROFIT, REVENUE, Effects, kind_of
+from campanile.readout.effects import PROFIT, REVENUE, Effects
 
 #: Of a level with fewer customers in an arm nothing is said: too few to conclude from, and few enough to know.
 LEAST = 10
@@ -38,7 +38,7 @@ def _compared(effects: Effects, control: ArmStatistics, treatment: ArmStatistics
     """One metric in one level; profit with what the messages of this level cost."""
     alpha = effects.terms.alpha
     if metric != PROFIT:
-        found = compare(control, treatment, metric, kind=kind_of(metric), alpha=alpha)
+        found = compare(control, treatment, metric, kind=effects.kind_of(metric), alpha=alpha)
         return Part(found, _variance(control, treatment, metric))
     amount, factor = effects.terms.margin
     contact = effects.contact_each(treatment) - effects.contact_each(control)

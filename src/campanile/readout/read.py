@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from campanile.audience.frame import Frame
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.history import sync_history
 from campanile.errors import CampanileError
@@ -26,6 +27,7 @@ from campanile.ledger.store import Ledger
 from campanile.measure import outcomes as measured
 from campanile.measure.by_channel import by_channel
 from campanile.measure.outcomes import Span, Wave
+from campanile.measure.own import OwnMetrics
 from campanile.measure.persons import Merged
 from campanile.measure.sums import ArmOutcome, measure
 from campanile.privacy import redact
@@ -113,6 +115,7 @@ class _Reading:
             read_at=self.now,
             list_rate=self.terms.list_rate,
             cuts=experiment.cuts,
+            own=OwnMetrics(Frame(self.now, self.project.zone, self.project.currency, {}), self.terms.own),
         )
         within = measured.span(database, wave)
         setting = self.setting(within)
@@ -158,6 +161,7 @@ class _Reading:
             currency=project.currency,
             zone=project.zone,
             primary=terms.experiment.primary.metric,
+            own={metric.name: metric.kind for metric in terms.own},
             alpha=terms.alpha,
             window=terms.experiment.primary.window,
             as_of=plan.as_of,

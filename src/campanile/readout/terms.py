@@ -15,8 +15,11 @@ from campanile.events import CONTROL
 from campanile.measure.outcomes import LIST_MARGIN, list_margin_parts
 from campanile.money import Currency
 from campanile.spec.campaign import Costs
-from campanile.spec.experiment import METRICS, ExperimentSpec, Rule
+from campanile.spec.experiment import ExperimentSpec, Rule
 from campanile.spec.fields import percent
+from campanile.spec.loader import FileReport
+from campanile.spec.own_metrics import METRICS_FILE, OwnMetric, read_own_metrics
+from campanile.spec.vocabulary import load_vocabulary
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Terms:
         per_message: Exact cost of one message, major units.
         parts: Paid parts per message by arm: 1, or more for long SMS.
         fixed: Cost of the campaign as a whole, major units.
+        own: The metrics of the shop's own that it reads.
     """
 
     spec: Mapping[str, Any]
@@ -40,6 +44,7 @@ class Terms:
     per_message: Decimal
     parts: Mapping[str, Decimal]
     fixed: Decimal
+    own: tuple[OwnMetric, ...] = ()
 
     @property
     def alpha(self) -> float:
@@ -96,7 +101,7 @@ def read_terms(campaign: str, spec: Mapping[str, Any]) -> Terms:
         raise CampanileError(f"{campaign} runs without an experiment, so there is nothing to read out", _CURE)
     try:
         return _terms(campaign, frozen)
-    except (ValidationError, KeyError, TypeError) as error:
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
         what = f"the registered plan of {campaign} cannot be read"
         raise CampanileError(what, "read it with the version of Campanile that planned it") from error
 
@@ -105,7 +110,9 @@ _CURE = "add experiments/ to its next wave, or read its sending with `campanile 
 
 
 def _terms(campaign: str, frozen: Mapping[str, Any]) -> Terms:
-    experiment = ExperimentSpec(**{**frozen["experiment"], "campaign": campaign})
+    own = _own_metrics(frozen)
+    kinds = {name: metric.kind for name, metric in own.items()}
+    experiment = ExperimentSpec(**{**frozen["experiment"], "campaign": campaign, "own": kinds})
     costs = Costs(**(frozen["campaign"].get("costs") or {}))
     medium = frozen["campaign"]["channel"]["use"]
     economics = frozen["economics"]
@@ -115,6 +122,7 @@ def _terms(campaign: str, frozen: Mapping[str, Any]) -> Terms:
     return Terms(
         spec=frozen,
         experiment=experiment,
+        own=tuple(own.values()),
         medium=medium,
         margin_rate=Decimal(rate),
         margin_of=economics.get("margin_of", "net"),
@@ -122,6 +130,19 @@ def _terms(campaign: str, frozen: Mapping[str, Any]) -> Terms:
         parts=_parts(medium, frozen.get("summary") or {}, experiment.split),
         fixed=costs.fixed,
     )
+
+
+def _own_metrics(frozen: Mapping[str, Any]) -> dict[str, OwnMetric]:
+    """The metrics of the shop's own, from the registered words; plans of earlier versions have none.
+
+    Raises:
+        ValueError: Another version wrote words that this one cannot read.
+    """
+    report = FileReport(METRICS_FILE)
+    found = read_own_metrics(frozen.get("own_metrics") or {}, report, load_vocabulary())
+    if report.problems:
+        raise ValueError(str(next(iter(report.problems))))
+    return found
 
 
 def _parts(medium: str, summary: Mapping[str, Any], arms: Iterable[str]) -> dict[str, Decimal]:
@@ -139,7 +160,7 @@ def in_words(terms: Terms, currency: Currency) -> tuple[tuple[str, str], ...]:
     """The registered plan as label and text, for people."""
     experiment = terms.experiment
     primary = experiment.primary
-    rate = METRICS[primary.metric] == "rate"
+    rate = experiment.kinds[primary.metric] == "rate"
     expected = ""
     if primary.baseline is not None and primary.expect is not None:
         before, after = ((percent(value) if rate else f"{value:f}") for value in (primary.baseline, primary.expect))
@@ -149,6 +170,7 @@ def in_words(terms: Terms, currency: Currency) -> tuple[tuple[str, str], ...]:
         ("Split", ", ".join(f"{arm} {percent(share)}" for arm, share in experiment.split.items())),
         ("Strata", ", ".join(experiment.stratify)),
         ("Primary metric", f"{_words(primary.metric)} within {primary.window}{expected}"),
+        ("Own metrics", "; ".join(f"{_words(metric.name)} ({metric.text})" for metric in terms.own)),
         ("Secondary metrics", ", ".join(map(_words, experiment.secondary))),
         ("Comparisons", ", ".join(f"{arm} against {other}" for arm, other in experiment.compare)),
         ("Alpha and power", f"{percent(experiment.alpha)}, {percent(experiment.power)}"),

@@ -20,7 +20,6 @@ from campanile.readout.effects import in_order
 from campanile.readout.terms import Terms, treatments
 from campanile.report.numbers import PERCENT, POINTS, moment, p_value
 from campanile.report.readout import Check, Delivery, Setting, Trust
-from campanile.spec.experiment import METRICS
 
 #: Fewer buyers than this in control measure nothing.
 LEAST_BUYERS = 30
@@ -206,7 +205,7 @@ def _power(inquiry: Inquiry) -> Check:
     """What the smallest arm can show, from the registered baseline, or from control's rate once it may be seen."""
     experiment, control = inquiry.terms.experiment, inquiry.arms[CONTROL].statistics
     primary = experiment.primary
-    if METRICS[primary.metric] != "rate":
+    if experiment.kinds[primary.metric] != "rate":
         return Check("power", None, "Computed for rates only; the width of the interval says what was detectable.")
     observed = control.mean(primary.metric) if inquiry.setting.ended else None
     baseline = float(primary.baseline) if primary.baseline is not None else observed
@@ -223,10 +222,11 @@ def _power(inquiry: Inquiry) -> Check:
 
 
 def _baseline(inquiry: Inquiry) -> Check:
-    primary = inquiry.terms.experiment.primary
+    experiment = inquiry.terms.experiment
+    primary = experiment.primary
     if not inquiry.setting.ended:
         return Check("baseline", None, "Looked at when the window has ended.")
-    if primary.baseline is None or METRICS[primary.metric] != "rate":
+    if primary.baseline is None or experiment.kinds[primary.metric] != "rate":
         return Check("baseline", None, "No baseline of a rate was registered.")
     expected = float(primary.baseline)
     count: Count = count_of(inquiry.arms[CONTROL].statistics, primary.metric)

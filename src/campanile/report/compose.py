@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from campanile import clock
 from campanile.report import accounts, effect, parts
-from campanile.report.definitions import DEFINITIONS, label
+from campanile.report.definitions import DEFINITIONS, label, named
 from campanile.report.document import (
     Account,
     Definition,
@@ -131,7 +131,7 @@ def _methods(readout: Readout) -> tuple[tuple[str, str], ...]:
         )
         return ((f"Intervals at {level}", words),)
     found = {
-        DEFINITIONS[comparison.metric].label: f"{comparison.interval_method}; p: {comparison.p_method}"
+        named(comparison.metric): f"{comparison.interval_method}; p: {comparison.p_method}"
         for comparison in readout.comparisons
     }
     return tuple((f"{name}, {level} interval", f"{method}.") for name, method in found.items())

@@ -215,6 +215,25 @@ _TEXTS: dict[str, tuple[str, str]] = {
 DEFINITIONS = {key: Definition(key, label, text) for key, (label, text) in _TEXTS.items()}
 
 
+def named(metric: str) -> str:
+    """The metric's name for people; that of a shop's own is what its file calls it.
+
+    >>> named("response_rate"), named("store_visits")
+    ('Response rate', 'Store visits')
+    """
+    known = DEFINITIONS.get(metric)
+    return known.label if known else metric.replace("_", " ").capitalize()
+
+
+def metric_label(metric: str, text: str) -> Label:
+    """The label of a metric in these words; that of a shop's own has no definition here, the registered plan has it.
+
+    >>> metric_label("store_visits", "Store visits (primary)")
+    Label(text='Store visits (primary)', key='')
+    """
+    return Label(text, metric if metric in DEFINITIONS else "")
+
+
 def label(key: str, text: str = "") -> Label:
     """The label of a defined figure, in other words where `text` is given.
 

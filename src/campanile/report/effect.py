@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from campanile.measure.types import Comparison, Economics
 from campanile.report import charts
-from campanile.report.definitions import DEFINITIONS, label
+from campanile.report.definitions import label, metric_label, named
 from campanile.report.document import (
     Account,
     Block,
@@ -38,14 +38,14 @@ _DOUBT = "A check that ends trust has failed: these figures must not be used to 
 
 def level_unit(metric: str, setting: Setting) -> Unit:
     """How the metric itself is written."""
-    if metric == "response_rate":
-        return PERCENT
-    return AVERAGE if metric == "orders_per_customer" else money(setting.currency, each=True)
+    kind = setting.own.get(metric) or {"response_rate": "rate", "orders_per_customer": "count"}.get(metric, "money")
+    return {"rate": PERCENT, "count": AVERAGE}.get(kind) or money(setting.currency, each=True)
 
 
 def change_unit(metric: str, setting: Setting) -> Unit:
     """How a difference of the metric is written."""
-    return POINTS if metric == "response_rate" else level_unit(metric, setting)
+    unit = level_unit(metric, setting)
+    return POINTS if unit is PERCENT else unit
 
 
 def key_figures(readout: Readout) -> KeyFigures:
@@ -91,7 +91,7 @@ def _figure(
 
 def _difference(found: Comparison, setting: Setting) -> KeyFigure:
     unit = change_unit(found.metric, setting)
-    name = f"{DEFINITIONS[found.metric].label}, difference"
+    name = f"{named(found.metric)}, difference"
     return KeyFigure(label("difference", name), unit.text(found.difference), unit.interval(found.low, found.high))
 
 
@@ -137,7 +137,7 @@ def _drawings(readout: Readout) -> tuple[Drawing | None, ...]:
     setting = readout.setting
     metric = setting.primary
     unit, change = level_unit(metric, setting), change_unit(metric, setting)
-    name = DEFINITIONS[metric].label
+    name = named(metric)
     registered = level(setting.alpha)
     return (
         charts.rates(readout.arms, metric, title=f"{name} by arm, with {registered} intervals", unit=unit),
@@ -159,7 +159,7 @@ def _break_even(found: Economics, metric: str) -> float | None:
 
 def _told(found: Comparison, setting: Setting) -> str:
     unit, change = level_unit(found.metric, setting), change_unit(found.metric, setting)
-    name = DEFINITIONS[found.metric].label
+    name = named(found.metric)
     return (
         f"{name} was {unit.text(found.mean_treatment)} in {found.treatment} and {unit.text(found.mean_control)} in "
         f"{found.control}: a difference of {change.text(found.difference)} "
@@ -202,8 +202,8 @@ def _columns(setting: Setting, *names: str) -> tuple[Label, ...]:
 
 
 def _name(metric: str, setting: Setting) -> Label:
-    name = DEFINITIONS[metric].label
-    return label(metric, f"{name} (primary)" if metric == setting.primary else name)
+    name = named(metric)
+    return metric_label(metric, f"{name} (primary)" if metric == setting.primary else name)
 
 
 def _row(found: Comparison, setting: Setting) -> tuple[str, ...]:

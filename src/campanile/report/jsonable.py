@@ -44,16 +44,16 @@ def jsonable(readout: Readout) -> dict[str, Any]:
         "trust": trust_values(readout.trust),
         "arms": [_arm(arm, readout) for arm in readout.arms],
         "comparisons": [
-            *(comparison_values(found, _unit(found.metric, scale)) for found in readout.comparisons),
+            *(comparison_values(found, _unit(found.metric, setting)) for found in readout.comparisons),
             *(
-                part_values(found, _unit(found.comparison.metric, scale), readout.levels(found))
+                part_values(found, _unit(found.comparison.metric, setting), readout.levels(found))
                 for found in readout.parts
             ),
         ],
         "so_far": [comparison_values(found, 1) for found in readout.so_far],
-        "heterogeneity": [heterogeneity_values(found, _unit(found.metric, scale)) for found in readout.heterogeneity],
+        "heterogeneity": [heterogeneity_values(found, _unit(found.metric, setting)) for found in readout.heterogeneity],
         "channels": [_channel(found, scale) for found in readout.channels],
-        "otherwise": [_otherwise(found, _unit(found.comparison.metric, scale)) for found in readout.otherwise],
+        "otherwise": [_otherwise(found, _unit(found.comparison.metric, setting)) for found in readout.otherwise],
         "economics": [economics_values(found, scale) for found in readout.economics],
         "guards": [guard_values(found) for found in readout.guards],
         "delivery": [{"arm": found.arm, "planned": found.planned, **found.states} for found in readout.delivery],
@@ -136,8 +136,9 @@ def trust_values(trust: Trust) -> dict[str, Any]:
 
 def _arm(arm: ArmFigures, readout: Readout) -> dict[str, Any]:
     names = list(arm.metrics) if arm.metrics is not None else [readout.setting.primary]
-    scale = readout.setting.currency.scale
-    metrics = {name: moment_values(arm.metrics[name] if arm.metrics else None, _unit(name, scale)) for name in names}
+    metrics = {
+        name: moment_values(arm.metrics[name] if arm.metrics else None, _unit(name, readout.setting)) for name in names
+    }
     return {"arm": arm.arm, "n": arm.n, "share": arm.share, "metrics": metrics}
 
 
@@ -148,9 +149,9 @@ def moment_values(moment: Moment | None, unit: int) -> dict[str, float | None]:
     return {"mean": moment.mean / unit, "sum": moment.total / unit, "variance": moment.variance / unit**2}
 
 
-def _unit(metric: str, scale: int) -> int:
+def _unit(metric: str, setting: Setting) -> int:
     """Minor units in the unit that the metric is printed in."""
-    return scale if metric in _MONEY else 1
+    return setting.currency.scale if metric in _MONEY or setting.own.get(metric) == "money" else 1
 
 
 def comparison_values(found: Comparison, unit: int) -> dict[str, Any]:

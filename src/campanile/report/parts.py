@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from campanile.measure.cuts import Heterogeneity, Part, simultaneous
 from campanile.report import charts
-from campanile.report.definitions import DEFINITIONS, label
+from campanile.report.definitions import label, metric_label, named
 from campanile.report.document import Drawing, Drawings, Label, Section, Table
 from campanile.report.effect import change_unit, level_unit
 from campanile.report.numbers import PERCENT, WHOLE_PERCENT, level, money, p_value
@@ -45,8 +45,8 @@ def _pair(found: Otherwise) -> str:
 def _figure(found: Otherwise, *, several: bool) -> Label:
     """The name of what is compared; where several pairs of arms are, also which."""
     metric = found.comparison.metric
-    name = DEFINITIONS[metric].label
-    return label(metric, f"{name}, {_pair(found)}" if several else name)
+    name = named(metric)
+    return metric_label(metric, f"{name}, {_pair(found)}" if several else name)
 
 
 def _seen(found: Otherwise, readout: Readout) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ def _drawn(test: Heterogeneity, readout: Readout, name: str) -> Drawing | None:
 
 def differs(test: Heterogeneity) -> str:
     """Whether the effect differs between the levels, in a sentence."""
-    name = f"{DEFINITIONS[test.metric].label}, {test.treatment} against {test.control}"
+    name = f"{named(test.metric)}, {test.treatment} against {test.control}"
     if test.p_value is None:
         return f"{name}: too few levels to compare."
     verb = "differs" if test.p_value < 0.05 else "is not shown to differ"
@@ -186,7 +186,7 @@ def _told(test: Heterogeneity, readout: Readout) -> str:
 
 
 def _table(test: Heterogeneity, readout: Readout) -> Table:
-    name = DEFINITIONS[test.metric].label
+    name = named(test.metric)
     caption = label("heterogeneity", f"{name}: {test.treatment} against {test.control}")
     columns = (
         *map(Label, ("Level", "Customers", "Control")),

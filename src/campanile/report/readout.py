@@ -6,7 +6,7 @@ The room `readout` fills it, this room draws it. Holds counts, rates and amounts
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -33,6 +33,7 @@ class Setting:
         first_due: Earliest planned send moment, where the first window starts.
         window_ends: End of the last customer's window.
         registered_at: When the plan that judges was registered; None when nothing has been sent.
+        own: Kind of each metric of the shop's own: rate, count or money.
     """
 
     campaign: str
@@ -51,6 +52,7 @@ class Setting:
     plan_id: str
     fingerprint: str
     registered_at: datetime | None = None
+    own: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ended(self) -> bool:

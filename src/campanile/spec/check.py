@@ -23,6 +23,7 @@ from campanile.spec.grammar import Names, parse_target
 from campanile.spec.import_references import check_imports, mapped_columns
 from campanile.spec.loader import FileReport, Path_, load_document, nearest_line
 from campanile.spec.named import KEYS, Named, read_named
+from campanile.spec.own_metrics import METRICS_FILE, OwnMetric, read_own_metrics
 from campanile.spec.people import COMPUTED_HOUSEHOLDS
 from campanile.spec.references import SpecFile, check_campaign, check_channels, check_experiment, keys, part
 from campanile.spec.scoring import RfmSettings
@@ -54,6 +55,9 @@ class Parts:
     shop_problems: tuple[Problem, ...]
     #: Of campaigns/NAME.yaml and experiments/NAME.yaml by NAME: they are nobody else's business.
     broken: Mapping[str, tuple[Problem, ...]]
+    #: The metrics in experiments/metrics.yaml, and what is wrong there: experiments that name a broken one are broken.
+    own_metrics: Mapping[str, OwnMetric]
+    metric_problems: tuple[Problem, ...]
     #: What the mapping imports; None when it cannot be known.
     shop: ShopTables | None = None
     #: What the files name that the shop has no data for.
@@ -62,7 +66,7 @@ class Parts:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Every problem of every file, in order of file and line."""
-        found = (self.shop_problems, self.lacking, *self.broken.values())
+        found = (self.shop_problems, self.metric_problems, self.lacking, *self.broken.values())
         return tuple(sorted({problem for problems in found for problem in problems}))
 
 
@@ -75,10 +79,11 @@ class _Files:
     segments: SpecFile
     campaigns: Mapping[str, SpecFile]
     experiments: Mapping[str, SpecFile]
+    metrics: SpecFile
 
     @property
     def all(self) -> tuple[SpecFile, ...]:
-        return (self.settings, self.segments, *self.campaigns.values(), *self.experiments.values())
+        return (self.settings, self.segments, self.metrics, *self.campaigns.values(), *self.experiments.values())
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -131,6 +136,7 @@ def _read_files(root: Path) -> _Files:
         read_file(root, root / "segments.yaml", required=False),
         _read_folder(root, "campaigns"),
         _read_folder(root, "experiments"),
+        read_file(root, root / METRICS_FILE, required=False),
     )
 
 
@@ -140,7 +146,11 @@ def _parts(files: _Files, root: Path) -> Parts:
     named = _named(files.segments, vocabulary)
     campaigns = {key: _campaign(file, vocabulary, named.names) for key, file in files.campaigns.items()}
     _check_hours(files, campaigns, settings)
-    experiments = {key: validate(file, ExperimentSpec, campaign=key) for key, file in files.experiments.items()}
+    own = read_own_metrics(files.metrics.data, files.metrics.report, vocabulary)
+    kinds = {key: metric.kind for key, metric in own.items()}
+    experiments = {
+        key: validate(file, ExperimentSpec, campaign=key, own=kinds) for key, file in files.experiments.items()
+    }
     _check_references(files, root, vocabulary)
     return Parts(
         settings,
@@ -150,6 +160,8 @@ def _parts(files: _Files, root: Path) -> Parts:
         named.metrics,
         (*_problems(files.settings, files.segments), *_map_problems(files)),
         _broken(files),
+        own,
+        _problems(files.metrics),
     )
 
 
@@ -277,7 +289,7 @@ def _read_folder(root: Path, folder: str) -> dict[str, SpecFile]:
     """The files of campaigns/ or experiments/ by name; sub-folders hold proposals and are not read."""
     files = {}
     for path in sorted((root / folder).glob("[!.]*.y*ml")):
-        if f"{folder}/{path.name}" == "experiments/metrics.yaml":
+        if f"{folder}/{path.name}" == METRICS_FILE:
             continue
         files[path.stem] = _read_named(root, path)
     return files
@@ -296,7 +308,7 @@ def _read_named(root: Path, path: Path) -> SpecFile:
     return file
 
 
-def validate(file: SpecFile, model: type[Model], *, context: object = None, **facts: str) -> Model | None:
+def validate(file: SpecFile, model: type[Model], *, context: object = None, **facts: object) -> Model | None:
     """The file as a model, with facts that the file does not hold; None when a problem was reported."""
     if not file.readable:
         return None

@@ -156,8 +156,8 @@ def _level(words: str | None) -> Decimal:
 
 
 def metric_name(value: object) -> str:
-    """The name of a metric the product knows."""
-    return choice(value, METRICS, "metric")
+    """The name of a metric; whether there is one is known with the metrics of the shop's own (`ExperimentSpec.own`)."""
+    return value if isinstance(value, str) else choice(value, METRICS, "metric")
 
 
 def _figure(value: object, info: ValidationInfo) -> Decimal:
@@ -194,7 +194,9 @@ def _each_with_control(data: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 _FIGURE_SCHEMA = {"words": "share, or amount for money", "type": ["string", "number"], "examples": ["3%"]}
-Metric = Annotated[str, PlainValidator(metric_name), WithJsonSchema({"words": "metric", "enum": list(METRICS)})]
+Metric = Annotated[
+    str, PlainValidator(metric_name), WithJsonSchema({"words": "metric", "type": "string", "examples": list(METRICS)})
+]
 GuardName = Annotated[
     str,
     PlainValidator(lambda value: choice(value, GUARDS, "guard")),
@@ -259,6 +261,11 @@ class ExperimentSpec(Spec):
 
     campaign: Name = Field(description="The file name without .yaml.", json_schema_extra={"from_file": True})
     file: str = Field("", description="The file, relative to the project.", json_schema_extra={"from_file": True})
+    own: Mapping[str, MetricKind] = Field(
+        default_factory=dict,
+        description="Kinds of the metrics in experiments/metrics.yaml.",
+        json_schema_extra={"from_file": True},
+    )
     hypothesis: Sentence = Field(description="One sentence: what lifts what, from what, to what.")
     split: Mapping[ArmName, Share] = Field(description="Share of each arm, control among them; together 100%.")
     stratify: tuple[Text, ...] = Field((), description="Customer fields inside whose values the split is exact.")
@@ -285,6 +292,16 @@ class ExperimentSpec(Spec):
         default_factory=_each_with_control, description="Pairs [arm, against]; default: each arm with control."
     )
     decide: Decision = Field(default_factory=Decision, description="The rule that will decide.")
+
+    @field_validator("primary", "secondary")
+    @classmethod
+    def _known_metrics(cls, value: Any, info: ValidationInfo) -> Any:
+        kinds = {**METRICS, **info.data.get("own", {})}
+        for metric in (value.metric,) if isinstance(value, Primary) else value:
+            choice(metric, kinds, "metric")
+        if isinstance(value, Primary):
+            _check_figures(value, kinds[value.metric])
+        return value
 
     @field_validator("split")
     @classmethod
@@ -339,7 +356,7 @@ class ExperimentSpec(Spec):
         if not isinstance(primary, Primary):
             return decision
         rules = {
-            key: _of_metric(found, found.metric or primary.metric, METRICS)
+            key: _of_metric(found, found.metric or primary.metric, {**METRICS, **info.data.get("own", {})})
             for key, found in decision
             if found is not None
         }
@@ -355,8 +372,8 @@ class ExperimentSpec(Spec):
     def _can_be_monitored(self) -> ExperimentSpec:
         if self.monitor == "none":
             return self
-        if METRICS[self.primary.metric] != "rate":
-            raise Unreadable(f"{self.primary.metric} cannot be monitored", "monitor a response_rate, or leave it out")
+        if self.kinds[self.primary.metric] != "rate":
+            raise Unreadable(f"{self.primary.metric} cannot be monitored", "monitor a rate, or leave it out")
         if not self.primary.baseline:
             raise Unreadable("monitor wants to know how much is expected", "write primary: {baseline: 3%}")
         return self
@@ -370,6 +387,12 @@ class ExperimentSpec(Spec):
         return self
 
     @property
+    def kinds(self) -> Mapping[str, MetricKind]:
+        """What each metric is: the product's, and those of the shop's own that it reads."""
+        read = (self.primary.metric, *self.secondary)
+        return {**METRICS, **{metric: kind for metric, kind in self.own.items() if metric in read}}
+
+    @property
     def treatments(self) -> tuple[str, ...]:
         """The arms that get messages, in the order of the file."""
         return tuple(arm for arm in self.split if arm != CONTROL)
@@ -378,6 +401,14 @@ class ExperimentSpec(Spec):
     def alpha_each(self) -> Decimal:
         """What of alpha each treatment gets (Bonferroni), because the best of them is what is acted upon."""
         return self.alpha / len(self.treatments)
+
+
+def _check_figures(primary: Primary, kind: MetricKind) -> None:
+    """Unreadable when what is expected of a metric of the shop's own is not in its unit."""
+    for key in ("baseline", "expect"):
+        figure = getattr(primary, key)
+        if figure is not None and kind == "rate" and figure >= 1:
+            raise Unreadable(f"{primary.metric} is a rate, its {key} cannot be {figure}", f"write {figure}%")
 
 
 def _of_metric(found: Rule, metric: str, kinds: Mapping[str, MetricKind]) -> Rule:

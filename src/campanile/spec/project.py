@@ -12,6 +12,7 @@ from campanile.money import Currency
 from campanile.spec.campaign import CampaignSpec
 from campanile.spec.conditions import Metric, Segment
 from campanile.spec.experiment import ExperimentSpec
+from campanile.spec.own_metrics import OwnMetric
 from campanile.spec.places import LedgerPlace, OnPostgres
 from campanile.spec.segment_map import SegmentMap, segment_map
 from campanile.spec.settings import ProjectSettings
@@ -30,6 +31,7 @@ class Project:
     home: Path
     #: Campaigns that cannot be used, and why; nothing else is the worse for it.
     broken: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    own_metrics: Mapping[str, OwnMetric] = field(default_factory=dict)
 
     def campaign(self, name: str) -> CampaignSpec:
         """The campaign of that name.
@@ -134,4 +136,5 @@ def load_project(root: Path, *, home: Path | None = None) -> Project:
         metrics=parts.metrics,
         home=home or root / parts.settings.home,
         broken=parts.broken,
+        own_metrics=parts.own_metrics,
     )
