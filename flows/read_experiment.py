@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
+from functools import partial
 from importlib.resources import files
 
 from prefect import flow, get_run_logger
@@ -13,6 +14,7 @@ from campanile import clock
 from campanile.ledger.store import Ledger
 from campanile.readout.read import read_out
 from campanile.registry.page import write_page
+from campanile.registry.past import past_lifts
 from campanile.report.compose import document
 from campanile.report.document import Document, Drawing, Drawings
 from campanile.report.files import write_readout
@@ -55,7 +57,8 @@ def with_charts(report: Document) -> str:
 def _read(campaign: str) -> Readout:
     shop = project()
     with customers(shop) as database, Ledger.open(shop.ledger_place) as ledger:
-        readout = read_out(shop, campaign, database=database, ledger=ledger, now=clock.now())
+        past = partial(past_lifts, shop, campaign)
+        readout = read_out(shop, campaign, database=database, ledger=ledger, now=clock.now(), past=past)
     write_readout(readout, shop.readouts_dir / campaign)
     write_page(shop)
     return readout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -230,12 +231,14 @@ def _read_campaign(project: Project, campaign: str, at: str | None, *, as_json: 
     from campanile.customers.database import CustomerDatabase
     from campanile.ledger.store import Ledger
     from campanile.readout.read import read_out
+    from campanile.registry.past import past_lifts
     from campanile.report.files import write_readout
     from campanile.report.jsonable import jsonable
 
     needs_store(project.database_path, project, "run `campanile import`")
     with CustomerDatabase.open(project) as database, Ledger.open(project.ledger_place) as ledger:
-        readout = read_out(project, campaign, database=database, ledger=ledger, now=now)
+        past = partial(past_lifts, project, campaign)
+        readout = read_out(project, campaign, database=database, ledger=ledger, now=now, past=past)
     paths = write_readout(readout, project.readouts_dir / campaign)
     _renew_page(project)
     if as_json:

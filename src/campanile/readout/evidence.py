@@ -7,7 +7,7 @@ the readout once the window has ended: before, it would show the effect that the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from campanile import clock
 from campanile.clock import Duration
 from campanile.errors import CampanileError, cure_of
+from campanile.measure.lift import Estimate
 from campanile.measure.ratio_mismatch import SampleRatio
 from campanile.measure.sums import ArmOutcome, ByLevel
 from campanile.measure.types import ArmStatistics, pair
@@ -33,7 +34,9 @@ _MOMENTS = ("as_of", "first_due", "window_ends", "read_at", "registered_at")
 _SEPARATOR = " × "
 
 
-def evidence_values(readout: Readout, effects: Effects, first_days: FirstDays) -> dict[str, Any]:
+def evidence_values(
+    readout: Readout, effects: Effects, first_days: FirstDays, past: Sequence[Estimate] = ()
+) -> dict[str, Any]:
     """The evidence as JSON values."""
     return {
         "evidence": VERSION,
@@ -54,6 +57,7 @@ def evidence_values(readout: Readout, effects: Effects, first_days: FirstDays) -
         "strata": _level_values(effects.strata),
         "channels": _level_values(effects.channels),
         "cuts": {cut: _level_values(levels) for cut, levels in effects.cuts.items()},
+        "past": [list(lift) for lift in past],
         "first_days": {arm: {str(day): n for day, n in days.items()} for arm, days in first_days.items()},
     }
 
@@ -146,7 +150,7 @@ def _again(values: Mapping[str, Any]) -> Readout:
     first_days = {arm: {int(day): n for day, n in days.items()} for arm, days in values["first_days"].items()}
     channels = _levels(values["channels"])
     effects = Effects(terms, setting.currency, arms, _levels(values["strata"]), cuts, channels)
-    return judged(known, effects, first_days)
+    return judged(known, effects, first_days, [Estimate(*lift) for lift in values["past"]])
 
 
 def _setting_values(setting: Setting) -> dict[str, Any]:

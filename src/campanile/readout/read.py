@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from campanile.ledger.repair import public_reason
 from campanile.ledger.store import Ledger
 from campanile.measure import outcomes as measured
 from campanile.measure.by_channel import by_channel
+from campanile.measure.lift import Estimate
 from campanile.measure.outcomes import Span, Wave
 from campanile.measure.own import OwnMetrics
 from campanile.measure.persons import Merged
@@ -49,7 +50,15 @@ from campanile.spec.project import Project
 _REASONS = 5
 
 
-def read_out(project: Project, campaign: str, *, database: CustomerDatabase, ledger: Ledger, now: datetime) -> Readout:
+def read_out(  # noqa: PLR0913 - the stores come from outside, so that a flow opens them once
+    project: Project,
+    campaign: str,
+    *,
+    database: CustomerDatabase,
+    ledger: Ledger,
+    now: datetime,
+    past: Callable[[str], Sequence[Estimate]] = lambda _metric: (),
+) -> Readout:
     """The readout of a campaign's latest wave at `now`, judged by what was registered before its first send.
 
     Before the last customer's window has ended, and when a check that ends trust has failed, there is no verdict;
@@ -61,6 +70,7 @@ def read_out(project: Project, campaign: str, *, database: CustomerDatabase, led
         database: The shop's customers and orders.
         ledger: Plan, registration and messages.
         now: Aware moment; nothing later is seen.
+        past: The lifts of past campaigns in a metric, for the readout's wording in chances.
 
     Raises:
         CampanileError: The campaign was never planned, has no experiment, or a store lacks what is needed.
@@ -70,7 +80,7 @@ def read_out(project: Project, campaign: str, *, database: CustomerDatabase, led
         raise CampanileError(f"{campaign} was never planned", f"run `campanile plan {campaign}`")
     reading = _Reading.of(project, plan, ledger, now.astimezone(UTC))
     with _exported(ledger, plan) as messages:
-        return reading.read(database, messages)
+        return reading.read(database, messages, past)
 
 
 @contextmanager
@@ -100,7 +110,7 @@ class _Reading:
         terms = read_terms(plan.campaign, spec)
         return cls(project, plan, ledger, now, terms, registration.at if registration else None)
 
-    def read(self, database: CustomerDatabase, messages: Path) -> Readout:
+    def read(self, database: CustomerDatabase, messages: Path, past: Callable[[str], Sequence[Estimate]]) -> Readout:
         """The readout, with the plan's messages exported to a file."""
         if not database.read_only:
             sync_history(database, self.ledger)
@@ -147,8 +157,9 @@ class _Reading:
         channels = by_channel(database, wave, within, {arm: arms[arm].statistics.n for arm in pairs})
         effects = Effects(self.terms, self.project.currency, arms, summed.strata, levels, channels)
         first_days = measured.response_curve(database, wave, within)
-        found = judged(known, effects, first_days)
-        return replace(found, evidence=evidence_values(found, effects, first_days))
+        before = past(experiment.primary.metric)
+        found = judged(known, effects, first_days, before)
+        return replace(found, evidence=evidence_values(found, effects, first_days, before))
 
     def setting(self, span: Span) -> Setting:
         """What is read, and when."""

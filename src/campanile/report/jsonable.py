@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from campanile import __version__, clock
@@ -53,6 +54,7 @@ def jsonable(readout: Readout) -> dict[str, Any]:
         "so_far": [comparison_values(found, 1) for found in readout.so_far],
         "heterogeneity": [heterogeneity_values(found, _unit(found.metric, setting)) for found in readout.heterogeneity],
         "channels": [_channel(found, scale) for found in readout.channels],
+        "chances": [asdict(found) for found in readout.chances],
         "otherwise": [_otherwise(found, _unit(found.comparison.metric, setting)) for found in readout.otherwise],
         "economics": [economics_values(found, scale) for found in readout.economics],
         "guards": [guard_values(found) for found in readout.guards],

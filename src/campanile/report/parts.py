@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from campanile.measure.cuts import Heterogeneity, Part, simultaneous
 from campanile.report import charts
 from campanile.report.definitions import label, metric_label, named
-from campanile.report.document import Drawing, Drawings, Label, Section, Table
+from campanile.report.document import Drawing, Drawings, Label, Paragraph, Section, Table
 from campanile.report.effect import change_unit, level_unit
-from campanile.report.numbers import PERCENT, WHOLE_PERCENT, level, money, p_value
-from campanile.report.readout import Otherwise, Readout
+from campanile.report.numbers import LIFT, PERCENT, WHOLE_PERCENT, level, money, p_value
+from campanile.report.readout import Chances, Otherwise, Readout
 
 _PROFIT = "profit_per_customer"
 _WAYS = {
@@ -22,8 +22,9 @@ _WAYS = {
 
 
 def otherwise(readout: Readout) -> Section | None:
-    """The effect estimated in other ways; None where there is none."""
-    if not readout.otherwise:
+    """The effect estimated in other ways, and in chances; None where there is neither."""
+    in_chances = tuple(_in_chances(found) for found in readout.chances)
+    if not readout.otherwise and not in_chances:
         return None
     columns = (
         *map(Label, ("Figure", "Seen")),
@@ -35,7 +36,35 @@ def otherwise(readout: Readout) -> Section | None:
     pairs = {_pair(found) for found in readout.otherwise}
     rows = tuple((_figure(found, several=len(pairs) > 1), _seen(found, readout)) for found in readout.otherwise)
     table = Table(Label("Beside the registered estimate"), columns, rows, words=2)
-    return Section("otherwise", "The same effect, seen otherwise", _agreement(readout), (table,))
+    return Section("otherwise", "The same effect, seen otherwise", _agreement(readout), (table, *in_chances))
+
+
+def _in_chances(found: Chances) -> Paragraph:
+    """How likely the treatment is better, in a sentence for each belief."""
+    told = []
+    if found.chance is not None:
+        told.append(
+            f"In chances: that {found.treatment} is better than {found.control} has {_chance(found.chance)}, "
+            "believing every rate alike beforehand."
+        )
+    if found.chance_with_past is not None:
+        limits = LIFT.interval(found.lift_low, found.lift_high)
+        told.append(
+            f"After {found.campaigns} past results the lift to believe is {LIFT.text(found.lift)} ({limits}), and that "
+            f"it is above zero has {_chance(found.chance_with_past)}."
+        )
+    return Paragraph(" ".join(told))
+
+
+def _chance(chance: float) -> str:
+    """A chance in words that never claim certainty.
+
+    >>> _chance(0.9996), _chance(0.62), _chance(0.0002)
+    ('a chance of over 99.9%', 'a chance of 62.0%', 'a chance of under 0.1%')
+    """
+    if chance > 0.999:
+        return "a chance of over 99.9%"
+    return "a chance of under 0.1%" if chance < 0.001 else f"a chance of {chance * 100:.1f}%"
 
 
 def _pair(found: Otherwise) -> str:

@@ -215,12 +215,37 @@ class Otherwise:
 
 
 @dataclass(frozen=True)
+class Chances:
+    """The primary metric of one pair of arms in chances. What cannot be said is None.
+
+    Attributes:
+        chance: That the treatment's rate is above control's, believing every rate alike beforehand.
+        loss: Responders per customer that choosing the treatment costs on average, where control is better after all.
+        campaigns: Past treatments whose lifts were the prior of the figures below; 0 when there were too few.
+        lift: The lift drawn towards those of past campaigns, with its limits.
+        chance_with_past: That the lift is above zero, past campaigns taken into account.
+    """
+
+    metric: str
+    control: str
+    treatment: str
+    chance: float | None
+    loss: float | None
+    campaigns: int = 0
+    lift: float | None = None
+    lift_low: float | None = None
+    lift_high: float | None = None
+    chance_with_past: float | None = None
+
+
+@dataclass(frozen=True)
 class Readout:
     """One reading of one wave. Comparisons, economics and curves are empty while withheld.
 
     Attributes:
         so_far: Before the window ends, what a registered monitoring shows; else empty.
         otherwise: The effect estimated in other ways, beside the registered one.
+        chances: The primary metric in chances.
         parts: The effect in every level of the registered cuts; `heterogeneity` says whether levels differ.
         channels: Revenue by the channel of the orders, which is the level of each comparison.
         terms: The registered plan as label and text, for people.
@@ -237,6 +262,7 @@ class Readout:
     so_far: tuple[Comparison, ...] = ()
     economics: tuple[Economics, ...] = ()
     otherwise: tuple[Otherwise, ...] = ()
+    chances: tuple[Chances, ...] = ()
     parts: tuple[Part, ...] = ()
     heterogeneity: tuple[Heterogeneity, ...] = ()
     channels: tuple[Comparison, ...] = ()
