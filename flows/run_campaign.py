@@ -16,6 +16,7 @@ from prefect.artifacts import (
     aupdate_progress_artifact,
 )
 from prefect.logging.handlers import APILogHandler
+from prefect.runtime import flow_run
 
 from campanile import clock
 from campanile.ledger.store import Ledger
@@ -23,6 +24,7 @@ from campanile.plan.explain import explain
 from campanile.plan.make import make_plan
 from campanile.plan.types import Plan
 from campanile.sending.frozen import planned_record
+from campanile.sending.late import refuse_late
 from campanile.sending.run import Dispatch, RunReport, open_dispatch
 from campanile.sending.run import run_campaign as run_without_tasks
 from campanile.sending.status import status
@@ -103,6 +105,7 @@ def _plan(shop: Project, campaign: str) -> Plan:
 async def _send(campaign: str) -> dict[str, int]:
     """The plan's messages by state after sending, one task per batch; told as well when sending had to stop."""
     shop, stop, opened = project(), asyncio.Event(), False
+    refuse_late(shop, campaign, scheduled=flow_run.scheduled_start_time, now=clock.now())
     with gentle_stop(stop):  # around the account too, so that a run that is cancelled tells what it came to
         try:
             async with open_dispatch(shop, campaign) as ready, _progress(ready) as advance:

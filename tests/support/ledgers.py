@@ -28,6 +28,13 @@ def ledger_place(kind: str, folder: Path) -> Iterator[LedgerPlace]:
     if kind == "sqlite":
         yield folder / "ledger.sqlite"
         return
+    with postgres_place(folder) as place:
+        yield place
+
+
+@contextmanager
+def postgres_place(folder: Path) -> Iterator[OnPostgres]:
+    """Where a ledger of its own may lie on PostgreSQL, gone afterwards; skips where no server answers."""
     with postgres_schema() as schema:
         yield OnPostgres(VARIABLE, schema, folder / "snapshots")
 

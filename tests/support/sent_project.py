@@ -71,6 +71,6 @@ def write_plan(project: Project, messages: Iterable[PlannedMessage], *, plan_id:
         snapshot_sha256=hashlib.sha256(snapshot.read_bytes()).hexdigest(),
         created_at=NOW,
     )
-    with Ledger.open(project.ledger_path) as ledger:
+    with Ledger.open(project.ledger_place) as ledger:
         ledger.register(plan, messages)
     return plan

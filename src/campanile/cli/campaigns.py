@@ -148,35 +148,54 @@ def status_command(campaign: str, root: Path, home: Path | None, as_json: bool) 
     "--as",
     "outcome",
     type=click.Choice(["accepted", "rejected", "resend"]),
-    required=True,
     help="What really happened, as you know from the provider.",
 )
-@click.option("--who", required=True, help="Who decides; kept in the ledger.")
-@click.option("--why", required=True, help="From what you know it; kept in the ledger.")
+@click.option("--ask-provider", is_flag=True, help="Ask the provider's own records instead, where it has any.")
+@click.option("--who", default="", help="Who decides; kept in the ledger.")
+@click.option("--why", default="", help="From what you know it; kept in the ledger.")
 @click.option("--message", "messages", multiple=True, help="Id of one message; all unknown ones by default.")
 @json_option
 def resolve_command(
     campaign: str,
     root: Path,
     home: Path | None,
-    outcome: str,
+    outcome: str | None,
+    ask_provider: bool,
     who: str,
     why: str,
     messages: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Settle hand-overs of CAMPAIGN whose answer was lost, by a person's word."""
+    """Settle hand-overs of CAMPAIGN whose answer was lost, by a person's word or by the provider's records."""
+    if ask_provider == (outcome is not None):
+        raise click.UsageError("give --as with --who and --why, or --ask-provider")
     project = _planned_project(root, home, campaign)
     from campanile.ledger.store import Ledger
     from campanile.sending.frozen import planned_record
     from campanile.sending.resolve import resolve
 
+    if outcome is None:
+        _ask(project, campaign, as_json=as_json)
+        return
     with Ledger.open(project.ledger_place) as ledger:
         settled = resolve(ledger, planned_record(ledger, campaign), outcome, who=who, why=why, message_ids=messages)
     if as_json:
         print_json({"contract": 1, "campaign": campaign, "settled": settled, "as": outcome})
     else:
         click.echo(f"{settled} message(s) settled as {outcome}")
+
+
+def _ask(project: Project, campaign: str, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from campanile.sending.run import ask_about
+
+    found = asdict(ask_about(project, campaign))
+    if as_json:
+        print_json({"contract": 1, "campaign": campaign, **found})
+    else:
+        settled = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found.items())
+        click.echo(f"the provider's records: {settled}")
 
 
 @click.command("readout")

@@ -81,16 +81,12 @@ class Gate:
             return Verdict(MessageState.SUPPRESSED, "suppressed before the hand-over")
         if message.expires_at <= self.now:
             return Verdict(MessageState.EXPIRED, "its deadline has passed")
-        for until, why in (
-            (self.held.get(message.message_id), "quiet hours"),
-            self._capped(message),
-            self._warm(message),
-        ):
+        quiet = (self.held.get(message.message_id), "quiet hours")
+        for until, why in (quiet, self._capped(message), self._warm(message)):
             if until is None:
                 continue
             if until >= message.expires_at:
-                last = {"quiet hours": "last"}.get(why, "lasts")
-                return Verdict(MessageState.EXPIRED, f"{why} {last} until after its deadline")
+                return Verdict(MessageState.EXPIRED, f"{why} last until after its deadline")
             return Verdict(MessageState.HELD, why, until)
         return None
 

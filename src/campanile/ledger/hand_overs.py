@@ -167,6 +167,20 @@ def waiting(ledger: Ledger, plan_id: str) -> Iterator[tuple[PlannedMessage, date
             yield planned(row), row.not_before
 
 
+def lost(ledger: Ledger, plan_id: str, channel: str) -> list[tuple[PlannedMessage, datetime]]:
+    """The plan's unknown messages that went over that channel, and when; they are as many as were in flight."""
+    message, attempt = tables.message.c, tables.attempt.c
+    query = (
+        select(*_COLUMNS, attempt.opened_at)
+        .join(tables.attempt, attempt.message_id == message.message_id)
+        .where(message.plan_id == plan_id, message.state == MessageState.UNKNOWN.value)
+        .where(attempt.outcome == Outcome.UNKNOWN.value, attempt.channel == channel)
+        .order_by(attempt.opened_at, message.message_id)
+    )
+    with ledger.reading() as connection:
+        return [(planned(row), row.opened_at) for row in connection.execute(query)]
+
+
 def foresee(
     ledger: Ledger, messages: Sequence[PlannedMessage], *, held: Mapping[str, datetime], now: datetime
 ) -> list[MessageState | None]:
@@ -189,7 +203,8 @@ def sample(ledger: Ledger, plan_id: str, arm: str, count: int) -> list[PlannedMe
 def planned(row: Row[Any]) -> PlannedMessage:
     """The planned message of a row of the message table."""
     values = dict(row._mapping)
-    values.pop("not_before", None)
+    for more in ("not_before", "opened_at"):
+        values.pop(more, None)
     values["variables"] = variables.load(values["variables"])
     return PlannedMessage(**values)
 
@@ -265,9 +280,10 @@ class _Settlement:
         named = [answer.retry_at for answer in answers if answer.retry_at is not None]
         if named and self._mode.rates:
             names = [rate.name for rate in self._mode.rates]
-            self._ledger.database.one_at_a_time(self._connection, names)
-            until = sooner(max(named), self._now, _LONGEST_WAIT)
-            close_until(self._ledger.database, self._connection, names[0], until)
+            database = self._ledger.database
+            database.one_at_a_time(self._connection, names)
+            until = sooner(max(named), database.now(self._connection), _LONGEST_WAIT)
+            close_until(database, self._connection, names[0], until)
 
 
 def _said(answer: Receipt) -> dict[str, object]:

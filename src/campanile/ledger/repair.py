@@ -20,7 +20,9 @@ Verdict = Literal["accepted", "rejected", "not_sent"]
 
 LOST = "answer lost: the sender stopped before it came"
 _CHUNK = 500
-_BY_A_PERSON = re.compile(r"^(resolved as \w+) by .*", re.DOTALL)
+#: Who decides when the provider's own records do.
+BY_THE_PROVIDER = "the provider"
+_BY_A_PERSON = re.compile(rf"^(resolved as \w+) by (?!{BY_THE_PROVIDER}: ).*", re.DOTALL)
 
 
 def recover(ledger: Ledger, plan_id: str, mode: Mode, now: datetime) -> Recovery:
@@ -58,6 +60,7 @@ def settle_unknown(  # noqa: PLR0913 - an audited decision names all of it
     who: str,
     why: str,
     now: datetime,
+    provider_id: str = "",
 ) -> int:
     """How many unknown messages were settled as an operator decided; each leaves an event for audit.
 
@@ -69,6 +72,7 @@ def settle_unknown(  # noqa: PLR0913 - an audited decision names all of it
         who: The person who decides.
         why: The evidence.
         now: The present moment.
+        provider_id: The provider's own id of the one message, when it is known now.
 
     Raises:
         CampanileError: One of the named messages is not unknown; then nothing is changed.
@@ -85,6 +89,9 @@ def settle_unknown(  # noqa: PLR0913 - an audited decision names all of it
         if chosen:
             shared = {"at": now, "plan_id": plan_id, "kind": f"resolved as {verdict}", "who": who, "why": why}
             connection.execute(insert(tables.event), [{"message_id": message_id, **shared} for message_id in chosen])
+        if provider_id:
+            latest = (tables.attempt.c.message_id.in_(chosen), tables.attempt.c.closed_at == now)
+            connection.execute(update(tables.attempt).where(*latest).values(provider_id=provider_id))
     return len(chosen)
 
 

@@ -22,6 +22,7 @@ from campanile.ledger.pausing import paused
 from campanile.ledger.place import keep_place, move_here
 from campanile.messages.render import open_messages
 from campanile.sending.alive import alive
+from campanile.sending.ask import Asked, ask_provider
 from campanile.sending.care import Care, care_of
 from campanile.sending.dry_run import dry_run
 from campanile.sending.frozen import check_frozen, planned_record
@@ -71,7 +72,9 @@ class RunReport:
         if self.would is not None:
             fates = ", ".join(f"{count:,} {_WOULD[fate]}" for fate, count in self.would.items() if count)
             lines.append(f"dry run, nothing was handed over; now {fates or 'nothing would go out: none is waiting'}")
-        if self.stopped:
+        if self.status.get("paused"):
+            lines.append(f"mend it, then `campanile resume {self.status['campaign']}` and run again")
+        elif self.stopped:
             lines.append("stopped; run again to go on, nobody is written to twice")
         elif self.next_due is not None and self.mode == "send":
             lines.append(f"next due {clock.words(self.next_due, zone)}; run again from then on")
@@ -157,6 +160,21 @@ def run_campaign(  # noqa: PLR0913 - what a person may say on the command line
         check_frozen(project, ledger, plan)
         would = dry_run(ledger, plan, render=_renderer(project, campaign, now), now=now(), progress=tell)
         return RunReport("dry-run", status(ledger, plan), would, ledger.next_due(plan.plan_id))
+
+
+def ask_about(project: Project, campaign: str, *, now: Now = clock.now) -> Asked:
+    """What the campaign's provider says of hand-overs whose answer was lost; see `ask_provider`."""
+    with Ledger.open(project.ledger_place) as ledger:
+        plan = planned_record(ledger, campaign)
+        messages = open_messages(project, campaign)
+        asking = ask_provider(
+            ledger,
+            plan,
+            _channel(project, plan),
+            render=lambda planned, at: messages.render(planned, at=at),
+            now=now(),
+        )
+        return asyncio.run(asking)
 
 
 @asynccontextmanager

@@ -41,8 +41,8 @@ CLAIM = 200
 GRACE = 10.0
 #: Seconds that answers wait for others to be committed together.
 _MOMENT = 0.1
-#: Seconds between two looks at the breakers.
-_SECOND = 1.0
+#: Seconds, or answers, between two looks at the breakers.
+_SECOND, _MANY = 1.0, 200
 #: Seconds that a run waits when its provider asks for time.
 PATIENCE = 120.0
 #: Seconds between attempts to write answers down when the ledger fails.
@@ -124,7 +124,7 @@ class _Sender:
         #: Rendered, and not yet let go by the pace.
         self._ready: dict[str, Message] = {}
         self._begin_at = 0.0
-        self._look_at = 0.0
+        self._look_at, self._unlooked = 0.0, 0
         # One thread: commits wait for the disk while hand-overs go on, and never for each other.
         self._clerk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
 
@@ -177,12 +177,13 @@ class _Sender:
         return self._begin_at - time.monotonic()
 
     async def _look(self, *, now: bool = False) -> None:
-        """Asks the breakers once a second; one that trips pauses the plan, and with it every other sender."""
+        """Asks the breakers now and then; one that trips pauses the plan, and with it every other sender."""
         job = self._job
         breakers = job.care.breakers
-        if breakers is None or not (now or time.monotonic() >= self._look_at):
+        due = now or self._unlooked >= _MANY or time.monotonic() >= self._look_at
+        if breakers is None or not due:
             return
-        self._look_at = time.monotonic() + _SECOND
+        self._look_at, self._unlooked = time.monotonic() + _SECOND, 0
         why = await self._clerically(partial(tripped, job.ledger, job.plan.plan_id, breakers))
         if why is not None:
             await self._clerically(partial(pause, job.ledger, job.plan, who="breaker", why=why, now=job.now()))
@@ -250,6 +251,7 @@ class _Sender:
             self._answers, self._returned = answers + self._answers, returned + self._returned
             self._put_back(wanted)
             raise
+        self._unlooked += len(answers)
         rendered = {each.planned.message_id: each.message for each in wanted}
         for planned in opened.messages:
             self._start(rendered[planned.message_id])
@@ -322,6 +324,7 @@ class _Sender:
 
     def _fail(self, error: CampanileError) -> None:
         self._failure = self._failure or error
+        self._wake.set()
 
     async def _clerically(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._clerk, work)
