@@ -135,6 +135,24 @@ class TestGateway(ChannelContract):
             yield Subject(open_channel("sms", settings, tmp_path), medium="sms", taken=fake.taken)  # type: ignore[arg-type]
 
 
+class Listed:
+    """The rows of every list of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __len__(self) -> int:
+        return sum(len(path.read_text(encoding="utf-8-sig").splitlines()) - 1 for path in self.folder.glob("*.csv"))
+
+
+class TestExport(ChannelContract):
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> Subject:
+        folder = tmp_path / "winback" / "1"
+        channel = open_channel("sms", ChannelSettings(via="export"), folder)
+        return Subject(channel, medium="sms", taken=Listed(folder))  # type: ignore[arg-type]
+
+
 class TestOutbox(ChannelContract):
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Subject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from campanile.cli.main import main
+from campanile.events import MessageState
+from campanile.ledger import Ledger
+from campanile.ledger.hand_overs import foresee
 from campanile.messages.tokens import Purpose, open_key_ring
+from campanile.spec.project import load_project
 from support import gateway_fake, sendgrid_fake, twilio_fake
 from support.plans import NOW, message_id, planned
 from support.sent_project import write_plan, write_project
@@ -133,3 +138,34 @@ class TestGateway:
         assert len({form["mobile"] for form in fake.taken}) == len(fake.taken) == 29
         assert {form["content"][:6] for form in fake.taken} == {"【Shop】"}
         assert {form["content"][-6:] for form in fake.taken} == {"拒收请回复R"}
+
+
+class TestExport:
+    def test_everybody_is_on_a_list_once_and_what_became_of_them_comes_back(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        messages = [planned(n, channel="sms", address=f"+86138001{n:05d}") for n in range(30)]
+        write_plan(write_project(tmp_path, medium="sms", via="export"), messages)
+        assert counts(run(tmp_path, capsys), "planned", "accepted", "due") == [30, 30, 0]
+        assert run(tmp_path, capsys)["accepted"] == 30
+        (made,) = (tmp_path / "runs" / "outbox" / "winback" / "1").glob("*.csv")
+        with made.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert sorted(row["message_id"] for row in rows) == sorted(message.message_id for message in messages)
+        back = tmp_path / "back.csv"
+        results = [(rows[0], "delivered"), (rows[1], "rejected"), (rows[2], "stop")]
+        back.write_text(
+            "Message_ID,Result,at\n"
+            + "".join(f"{row['message_id']},{result},2026-03-06T10:00:00+08:00\n" for row, result in results)
+            + f"{'0' * 32},delivered,\n{rows[3]['message_id']},lost,\nx,delivered,\n"
+        )
+        with pytest.raises(SystemExit):
+            main(["responses", "results", "winback", str(back), "--project", str(tmp_path), "--json"])
+        said = json.loads(capsys.readouterr().out)
+        assert [said[name] for name in ("rows", "new", "strangers", "unreadable")] == [6, 3, 1, 2]
+        assert said["sentences"][0].startswith("row 6: the result is unknown; known: accepted, bounced")
+        assert said["sentences"][1] == "row 7: message_id is none of ours"
+        with Ledger.open(load_project(tmp_path).ledger_place) as ledger:
+            refused = [message for message in messages if message.message_id == rows[2]["message_id"]]
+            suppressed = foresee(ledger, refused, held={}, now=NOW)
+        assert suppressed == [MessageState.SUPPRESSED]

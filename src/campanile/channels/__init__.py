@@ -23,7 +23,7 @@ def open_channel(medium: str, settings: ChannelSettings, outbox_dir: Path, *, ru
     Args:
         medium: email or sms.
         settings: How campanile.yaml sets it up.
-        outbox_dir: Folder for the files of an outbox.
+        outbox_dir: Folder for the files of an outbox, and for lists.
         run: What the provider's own statistics call this run; tells nothing of anybody.
 
     Raises:
@@ -31,6 +31,10 @@ def open_channel(medium: str, settings: ChannelSettings, outbox_dir: Path, *, ru
     """
     if settings.via == "outbox":
         return OutboxChannel(outbox_dir)
+    if settings.via == "export":
+        from campanile.channels.export import ExportChannel
+
+        return ExportChannel(settings, outbox_dir)
     carried = CARRIED.get(settings.via, (medium,))
     if medium not in carried:
         raise CampanileError(f"{medium} cannot go by {settings.via}", f"write channels: {medium}: {{via: outbox}}")

@@ -59,3 +59,34 @@ def process_command(root: Path, home: Path | None, again: bool, as_json: bool) -
             f"{done.read:,} read, {done.events:,} events new, {done.unreadable:,} unreadable, "
             f"{done.settled:,} unknown hand-overs settled"
         )
+
+
+@responses_command.command("results")
+@click.argument("campaign")
+@click.argument("file", type=click.Path(path_type=Path))
+@project_options
+@json_option
+def results_command(campaign: str, file: Path, root: Path, home: Path | None, as_json: bool) -> None:
+    """Take in what others say became of the messages of CAMPAIGN: a .csv or .xlsx of message ids and results.
+
+    FILE has the columns message_id and result (accepted, delivered, rejected, bounced, replied, clicked, stop), and
+    `at`, `detail` and `words` where they are known. The same row again changes nothing.
+    """
+    project = open_project(root, home)
+    from campanile.ledger.store import Ledger
+    from campanile.responses.results import take_results
+    from campanile.sending.frozen import planned_record
+
+    with Ledger.open(project.ledger_place) as ledger:
+        planned_record(ledger, campaign)
+        done = take_results(ledger, tuple(p.plan_id for p in ledger.plans() if p.campaign == campaign), file)
+    if as_json:
+        print_json({"contract": 1, "campaign": campaign, **done.to_json()})
+    else:
+        click.echo(
+            f"{done.rows:,} rows: {done.new:,} told something new, {done.strangers:,} are of other messages, "
+            f"{done.unreadable:,} unreadable"
+        )
+        click.echo("\n".join(done.sentences), nl=bool(done.sentences))
+    if done.unreadable:
+        raise SystemExit(1)

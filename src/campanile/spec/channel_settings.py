@@ -14,7 +14,7 @@ from campanile.spec.fields import HeaderLine, Spec, Unreadable, Whole, YesNo
 from campanile.spec.gateway import Gateway
 from campanile.spec.sms_rules import SmsRules, signature_problem
 
-Via = Literal["smtp", "sendgrid", "twilio", "http", "outbox"]
+Via = Literal["smtp", "sendgrid", "twilio", "http", "export", "outbox"]
 
 #: The media that a channel can carry, where it cannot carry all.
 CARRIED: Mapping[str, tuple[str, ...]] = {
@@ -34,6 +34,7 @@ _OF: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("account_sid_env", "api_secret_env", "messaging_service", "number"), ("twilio",)),
     "api_key_env": ("sendgrid", "twilio"),
     "gateway": ("http",),
+    "format": ("export",),
     "host": ("smtp", "sendgrid", "twilio"),
 }
 #: What each way cannot do without, and how it is written.
@@ -54,7 +55,7 @@ class ChannelSettings(Spec):
 
     via: Via = Field(
         description="smtp hands mail over to a mail server, sendgrid to SendGrid; twilio hands SMS over to Twilio; "
-        "http to a gateway that is described here; outbox writes one file a message."
+        "http to a gateway that is described here; export writes lists for others to send, outbox one file a message."
     )
     host: HeaderLine = Field(
         "", description="Mail server; for sendgrid and twilio the address of the web to ask instead of their own."
@@ -88,6 +89,7 @@ class ChannelSettings(Spec):
     account_sid_env: VariableName = Field("", description="Environment variable that holds the account SID of Twilio.")
     api_secret_env: VariableName = Field("", description="Environment variable that holds the secret of Twilio's key.")
     messaging_service: HeaderLine = Field("", description="SID of the messaging service, MG…, that chooses a sender.")
+    format: Literal["csv", "xlsx"] = Field("csv", description="How lists of `via: export` are written.")
     gateway: Gateway | None = Field(None, description="The gateway of `via: http`.")
     number: HeaderLine = Field("", description="Number or name that SMS come from, where no messaging service does it.")
 
@@ -100,14 +102,14 @@ class ChannelSettings(Spec):
         for key in sorted(self.model_fields_set & _OF.keys()):
             if self.via not in _OF[key]:
                 raise Unreadable(f"{self.via} knows no {key}", f"remove it: it is for {' and '.join(_OF[key])}")
-        for key, example in _NEEDS[self.via].items():
+        for key, example in _NEEDS.get(self.via, {}).items():
             if not getattr(self, key):
                 raise Unreadable(f"{self.via} needs {key}", f"add {example}")
         if self.via == "smtp":
             self._check_smtp()
         elif self.via == "twilio":
             self._check_twilio()
-        else:
+        elif self.via != "export":
             self._check_web(self.gateway.url if self.gateway else self.host)
         return self
 
