@@ -4,7 +4,7 @@ The rooms follow the way of the data, and imports go down only:
 
     cli                                          arguments and printing
     rehearsal                                    a whole campaign against simulated customers
-    registry                                     every experiment, and all that was read of it
+    registry  replay                             every experiment and readout; A/A on the shop's own history
     sending  readout                             what happens
     plan                                         frozen value, explained
     audience  design  messages  measure  report  relation or numbers in, value out

@@ -1,18 +1,22 @@
-"""The index of experiments in a real browser: on a desk and on a phone, by day and by night."""
+"""The index of experiments and the page of a replay in a real browser: on a desk and on a phone."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser
 
 from browser.test_readout_page import _CONTRAST, _WIDER, opened
+from campanile.money import Currency
 from campanile.registry.page import write_page
+from campanile.replay import Series, replay, told
 from campanile.report.files import write_readout
 from readout.readout_world import AFTER, ENDS, golden, read
 from registry.registry_shop import keep_elsewhere, units
+from replay.replay_shop import shop, units_of
 
 pytestmark = pytest.mark.browser
 
@@ -45,5 +49,16 @@ def test_the_index_fits_is_legible_and_leads_to_readouts(
         page.get_by_role("link", name="winback").first.click()
         page.wait_for_load_state("networkidle")
         assert "winback: Roll out" in page.title()
+        assert noise.complaints == []
+        assert noise.asked == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_of_a_replay_fits_and_is_legible(browser: Browser, tmp_path: Path, width: int) -> None:
+    with units_of(shop(tmp_path, 600)) as units:
+        path, _ = told.write(replay(units, Currency("CNY"), Series(20)), "winback", tmp_path, ZoneInfo("Asia/Shanghai"))
+    with opened(browser, path, width=width, scheme="dark") as (page, noise):
+        assert page.evaluate(_WIDER) <= 0, "nobody must scroll sideways"
+        assert page.evaluate(_CONTRAST) == []
         assert noise.complaints == []
         assert noise.asked == []

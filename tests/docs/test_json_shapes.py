@@ -23,7 +23,7 @@ SHOWN = {
 #: Keys whose own keys are words of the shop: arms, reasons, stages.
 FREE = {
     "rejected", "watermarks", "excluded", "arms", "stages", "segments", "lost_to", "shared_with", "pairs", "shared",
-    "vetoed", "sizes", "held", "reasons", "reachable", "now", "shares", "split",
+    "vetoed", "sizes", "held", "reasons", "reachable", "now", "shares", "split", "methods",
 }  # fmt: skip
 
 WORDS = {
@@ -35,6 +35,7 @@ WORDS = {
     "pause": ["winback", "--who", "li", "--why", "wrong price"],
     "resume": ["winback", "--who", "li", "--why", "mended"],
     "resolve": ["winback", "--as", "rejected", "--who", "li", "--why", "seen"],
+    "aa": ["winback", "--as-of", "2026-01-15", "--replications", "20"],
     "readout": ["winback", "--now", "2026-04-10"],
     "profile": ["--as-of", "2026-03-01T09:00"],
     "people": ["match"],

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("responses", "Take clicks, refusals, answers, coupons and what providers tell."),
     "responses": ("responses", "Understand what came back, and say what it came to."),
     "readout": ("campaigns", "Read the experiment: did it work, did it pay, can it be trusted."),
+    "aa": ("replaying", "Say how often a campaign that does nothing would be called effective here."),
     "experiments": ("experiments", "List every experiment; show, compare and export them."),
     "rehearse": ("rehearse", "Play a whole campaign against simulated customers with a known effect."),
 }

@@ -133,10 +133,10 @@ def _grouped(rows: ir.Table, key: str) -> Iterator[tuple[tuple[str, str], ArmOut
     numbers = {metric: cast(ir.NumericColumn, rows[column].cast("float64")) for metric, column in columns.items()}
     products = {f"{a} × {b}": numbers[a].cov(numbers[b], how="sample") for a, b in pairs}
     counted = {f"count {name}": cast(ir.IntegerColumn, rows[name]).sum() for name in COUNTERS}
-    figures = _figures(rows, columns) | products | counted
+    figures = figures_of(rows, columns) | products | counted
     for row in rows.group_by("arm", level=rows[key]).aggregate(**figures).to_pyarrow().to_pylist():
         covariances = {(a, b): row[f"{a} × {b}"] for a, b in pairs}
-        statistics = ArmStatistics.from_aggregates(row["arm"], row["n"], _aggregates(row, columns), covariances)
+        statistics = ArmStatistics.from_aggregates(row["arm"], row["n"], aggregates_of(row, columns), covariances)
         counts = {name: _whole(row[f"count {name}"]) for name in COUNTERS}
         yield (row["arm"], row["level"]), ArmOutcome(statistics, counts)
 
@@ -149,15 +149,16 @@ def _cut(rows: ir.Table, column: str) -> Iterator[tuple[tuple[str, str], ArmStat
     level = rows[column] if len(sizes) == len(names) else ibis.ifelse(rows[column].isin(names), rows[column], OTHER)
     every = _columns(rows)
     columns = {metric: every[metric] for metric in (*_happened(every), "reached")}
-    found = rows.group_by("arm", level=level).aggregate(**_figures(rows, columns)).to_pyarrow().to_pylist()
+    found = rows.group_by("arm", level=level).aggregate(**figures_of(rows, columns)).to_pyarrow().to_pylist()
     classes = _classes(rows, level)
     for row in found:
         key = (row["arm"], row["level"])
-        statistics = ArmStatistics.from_aggregates(row["arm"], row["n"], _aggregates(row, columns))
+        statistics = ArmStatistics.from_aggregates(row["arm"], row["n"], aggregates_of(row, columns))
         yield key, replace(statistics, classes=classes[key])
 
 
-def _figures(rows: ir.Table, columns: Mapping[str, str]) -> dict[str, ir.Scalar]:
+def figures_of(rows: ir.Table, columns: Mapping[str, str]) -> dict[str, ir.Scalar]:
+    """What the engine has to add up of some metrics, given by their columns; `aggregates_of` reads it."""
     figures: dict[str, ir.Scalar] = {"n": rows.count()}
     for metric, name in columns.items():
         column = cast(ir.IntegerColumn, rows[name])
@@ -170,7 +171,8 @@ def _figures(rows: ir.Table, columns: Mapping[str, str]) -> dict[str, ir.Scalar]
     return figures
 
 
-def _aggregates(row: Mapping[str, Any], metrics: Iterable[str]) -> dict[str, Aggregate]:
+def aggregates_of(row: Mapping[str, Any], metrics: Iterable[str]) -> dict[str, Aggregate]:
+    """The aggregates of some metrics in a row of such figures."""
     return {
         metric: Aggregate(
             row[f"sum {metric}"],

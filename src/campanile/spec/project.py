@@ -108,6 +108,11 @@ class Project:
         return self.home / "readouts"
 
     @property
+    def replays_dir(self) -> Path:
+        """Where A/A replays are written."""
+        return self.home / "aa"
+
+    @property
     def outbox_dir(self) -> Path:
         """Where the outbox channel writes its messages."""
         return self.home / "outbox"

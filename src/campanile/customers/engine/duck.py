@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import ibis
@@ -168,6 +170,25 @@ def parquet_rows(backend: Backend, path: Path) -> ir.Table:
 def write_parquet(backend: Backend, relation: ir.Table, path: Path) -> None:
     """Writes a relation to a Parquet file."""
     backend.to_parquet(relation, path, compression="zstd")
+
+
+def repeated(relation: ir.Table, word: str) -> Callable[[str], list[dict[str, Any]]]:
+    """The rows of the relation with that word in its literals replaced; letters, digits and -:_ may take its place."""
+    backend = relation.get_backend()
+    sql = backend.compile(relation)
+    if word not in sql:
+        raise ValueError(f"{word} is no literal of the relation")
+
+    def rows(text: str) -> list[dict[str, Any]]:
+        if not _PLAIN.fullmatch(text):
+            raise ValueError(f"{text} cannot stand in a literal")
+        found: list[dict[str, Any]] = backend.con.execute(sql.replace(word, text)).fetch_arrow_table().to_pylist()
+        return found
+
+    return rows
+
+
+_PLAIN = re.compile(r"[\w:-]+")
 
 
 def store(backend: Backend, name: str, relation: ir.Table, *, database: Location, temp: bool) -> ir.Table:
