@@ -40,6 +40,7 @@ WORDS = {
     "profile": ["--as-of", "2026-03-01T09:00"],
     "people": ["match"],
     "responses": ["process"],
+    "doctor": ["--offline"],
     "audit": ["--as-of", "2026-03-01T09:00"],
 }
 

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("start", "Make an empty shop in a folder."),
     "check": ("specs", "Check every campaign, experiment and template; print all problems."),
     "schema": ("specs", "Print or write the JSON Schemas that editors complete from."),
+    "doctor": ("doctor", "Say whether this machine could send."),
     "import": ("shop", "Import the shop's files into the customer database."),
     "people": ("people", "Find records that are one person; merge them, and take merges back."),
     "audit": ("audit", "Say how good the customer database is, and what to do about it."),

@@ -31,6 +31,7 @@ _NUMBER = re.compile(r"\+[1-9]\d{4,14}|[A-Za-z0-9 ]{1,11}|\d{3,8}")
 _OF: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("port", "security", "username", "password_env", "bounces"), ("smtp",)),
     **dict.fromkeys(("region", "unsubscribe_group", "sandbox"), ("sendgrid",)),
+    "dkim_selector": ("smtp", "sendgrid"),
     **dict.fromkeys(("account_sid_env", "api_secret_env", "messaging_service", "number"), ("twilio",)),
     "api_key_env": ("sendgrid", "twilio"),
     "gateway": ("http",),
@@ -70,6 +71,9 @@ class ChannelSettings(Spec):
         "",
         description="Where mail servers send back what they cannot deliver; the id of the message is written into it, "
         "as in bounces+id@example.com. Default: the sender, without an id.",
+    )
+    dkim_selector: HeaderLine = Field(
+        "", description="Under which name the DKIM key of the sender's domain lies; only `campanile doctor` reads it."
     )
     connections: Whole = Field(8, description="Connections kept open to the server.")
     timeout: Seconds = Field(
