@@ -13,6 +13,7 @@ from campanile.ledger.store import Ledger
 from campanile.registry import Entry, entry, registry
 from campanile.report.files import kept, write_readout
 from campanile.spec.project import Project, load_project
+from readout import test_readout_own_metrics as own
 from readout.readout_world import AFTER, DUE, ENDS, FILES, World, golden, read
 from registry.registry_shop import answer, keep_elsewhere, run, units
 
@@ -150,6 +151,19 @@ def test_a_shop_without_anything_has_an_empty_registry(own_shop: Callable[[], Pr
 def test_an_unknown_name_is_answered_with_the_nearest(world: World) -> None:
     with pytest.raises(UsageError, match='no experiment "winbak"; did you mean "winback"'):
         entry(world.build(), "winbak", AFTER)
+
+
+def test_an_experiment_that_a_metric_of_the_shops_own_judges(tmp_path: Path) -> None:
+    text = own.EXPERIMENT.replace("response_rate, window: 30d, baseline: 2%, expect: 3%", "asked_help, window: 30d")
+    project = own.world(tmp_path, text.replace(", asked_help, sent_back]", "]")).build()
+    write_readout(read(project), project.readouts_dir / "winback")
+    found = entry(project, "winback", AFTER)
+    assert found.design is not None
+    assert (found.design.primary, found.design.kind) == ("asked_help", "rate")
+    assert found.readings[0].design["kind"] == "rate"
+    assert "+3.00 points (" in run(project, "experiments", "show", "winback")
+    replayed = answer(project, "aa", "winback", "--replications", "20")
+    assert {row["metric"] for row in replayed["rows"]} == {"asked_help", "revenue_per_customer"}
 
 
 class TestElsewhere:

@@ -23,7 +23,6 @@ from campanile.plan.snapshot import latest_due
 from campanile.readout.terms import Terms, in_words, read_terms
 from campanile.registry.kept import Reading, readings
 from campanile.report.files import folder_name
-from campanile.spec.experiment import METRICS
 from campanile.spec.project import Project
 
 State = Literal["draft", "planned", "sending", "paused", "window running", "ready to read", "read"]
@@ -220,7 +219,7 @@ class _Campaign:
         return Design(
             hypothesis=experiment.hypothesis,
             primary=experiment.primary.metric,
-            kind=METRICS[experiment.primary.metric],
+            kind=experiment.kinds[experiment.primary.metric],
             window=str(experiment.primary.window),
             currency=currency,
             alpha=terms.alpha,

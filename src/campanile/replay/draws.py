@@ -17,6 +17,7 @@ import ibis.expr.types as ir
 from campanile.customers import engine
 from campanile.design.assign import assign
 from campanile.measure.outcomes import LIST_MARGIN, LIST_MARGIN_COLUMN, METRICS
+from campanile.measure.own import PREFIX
 from campanile.measure.sums import ArmOutcome, ByLevel, aggregates_of, amount_class, figures_of
 from campanile.measure.types import ArmStatistics, Classes, Pair
 
@@ -92,7 +93,8 @@ class Draws:
     def _columns(self) -> dict[str, str]:
         """Column by metric."""
         named = {**METRICS, LIST_MARGIN: LIST_MARGIN_COLUMN}
-        return {name: named[name] for name in (*self.metrics, *(_PAST if self.past else ()))}
+        wanted = (*self.metrics, *(_PAST if self.past else ()))
+        return {name: named.get(name, f"{PREFIX}{name}") for name in wanted}
 
     @property
     def _classed(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from campanile import clock
+from campanile.audience.frame import Frame
 from campanile.audience.select import select
 from campanile.customers import engine
 from campanile.customers.database import CustomerDatabase
@@ -28,6 +29,7 @@ from campanile.design.assign import assign
 from campanile.errors import CampanileError
 from campanile.ledger.store import Ledger
 from campanile.measure.outcomes import LIST_MARGIN_COLUMN, Wave, outcomes, span
+from campanile.measure.own import PREFIX, OwnMetrics
 from campanile.plan.freeze import frozen_spec
 from campanile.plan.needs import fields_read
 from campanile.plan.past import sync_past
@@ -46,7 +48,8 @@ class Units:
     """Customers of the past and what they did in their window.
 
     Attributes:
-        rows: customer_id, stratum, responded, orders, revenue, pre_orders, pre_revenue, and list_margin where needed.
+        rows: customer_id, stratum, responded, orders, revenue, pre_orders, pre_revenue; list_margin and metrics of the
+            shop's own where they are read.
         n: How many rows.
         repeated: Rows beyond the first of a customer: units that are none of their own.
         first_due: Where the first window began, aware UTC.
@@ -76,7 +79,7 @@ def past_wave(
         return None
     registration = ledger.registration(campaign, plan.wave)
     terms = read_terms(campaign, json.loads(registration.spec_json) if registration else plan.spec)
-    found = _measured(database, terms, project.home / plan.snapshot, now, f"wave {plan.wave} of {campaign}")
+    found = _measured(project, database, terms, project.home / plan.snapshot, now, f"wave {plan.wave} of {campaign}")
     if found.ends > now:
         ends = clock.words(found.ends, project.zone)
         raise CampanileError(
@@ -122,19 +125,28 @@ def past_audience(  # noqa: PLR0913 - what is selected, when, and the stores
         columns = ("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue")
         path, _ = write_snapshot(database, snapshot, Path(folder), columns)
         source = f"the target of {campaign} as of {clock.words(as_of, project.zone)}"
-        return _measured(database, terms, path, now, source)
+        return _measured(project, database, terms, path, now, source)
 
 
-def _measured(database: CustomerDatabase, terms: Terms, snapshot: Path, now: datetime, source: str) -> Units:
+def _measured(  # noqa: PLR0913, PLR0917
+    project: Project, database: CustomerDatabase, terms: Terms, snapshot: Path, now: datetime, source: str
+) -> Units:
     """The units of a snapshot with what they did, in a temporary table."""
+    experiment = terms.experiment
     with _no_messages() as messages:
         wave = Wave(
-            terms.experiment.campaign, snapshot, messages, terms.experiment.primary.window, now, terms.list_rate
+            experiment.campaign,
+            snapshot,
+            messages,
+            window=experiment.primary.window,
+            read_at=now,
+            list_rate=terms.list_rate,
+            own=OwnMetrics(Frame(now, project.zone, project.currency, {}), terms.own),
         )
         within = span(database, wave)
         relation = outcomes(database, wave, within)
         kept = ["customer_id", "stratum", "responded", "orders", "revenue", "pre_orders", "pre_revenue"]
-        kept += [LIST_MARGIN_COLUMN] if LIST_MARGIN_COLUMN in relation.columns else []
+        kept += [name for name in relation.columns if name == LIST_MARGIN_COLUMN or name.startswith(PREFIX)]
         rows = engine.store(database.ibis, _TABLE, relation.select(*kept), temp=True)
     counted = rows.aggregate(n=rows.count(), customers=rows["customer_id"].nunique()).to_pyarrow().to_pylist()[0]
     first, ends = within.first_due.astimezone(UTC), within.ends.astimezone(UTC)

@@ -69,7 +69,7 @@ def _design(readout: Readout) -> dict[str, Any]:
     return {
         **design_values(setting.hypothesis, setting.alpha, readout.arms, readout.terms),
         "primary": setting.primary,
-        "kind": METRICS[setting.primary],
+        "kind": {**METRICS, **setting.own}[setting.primary],
         "window": str(setting.window),
         "plan_id": setting.plan_id,
         "fingerprint": setting.fingerprint,
