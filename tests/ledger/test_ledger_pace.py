@@ -8,17 +8,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from campanile.events import Outcome, PlannedMessage, Receipt
 from campanile.ledger import Ledger, Mode, Opened, tables
 from campanile.ledger.breakers import Answer, tripped, weigh
 from campanile.ledger.hand_overs import claim, exchange
 from campanile.ledger.pausing import pause, resume
+from campanile.ledger.response_tables import delivery
 from campanile.ledger.rules import Rate
 from campanile.spec.sending import Breaker, Breakers, Filtered
 from support.ledgers import ledger_place
-from support.plans import NOW, register, several
+from support.plans import NOW, message_id, register, several
 
 PLAN = "plan-winback"
 ACCEPTED, REJECTED, NOT_SENT = Outcome.ACCEPTED, Outcome.REJECTED, Outcome.NOT_SENT
@@ -159,3 +160,25 @@ class TestBreakers:
         pause(ledger, plan, who="breaker", why=why, now=NOW)
         resume(ledger, plan, who="Mei", why="the list is mended", now=NOW)
         assert tripped(ledger, PLAN, self.LIMITS) is None
+
+    def test_count_what_providers_report_later(self, ledger: Ledger) -> None:
+        plan = register(ledger, several(30))
+        at = NOW + timedelta(hours=1)
+        rows = [
+            {"message_id": message_id("winback", n), "plan_id": PLAN, "status": "delivered", "rules": "1"}
+            for n in range(30)
+        ]
+        with ledger.writing() as connection:
+            connection.execute(insert(delivery), rows)
+        assert tripped(ledger, PLAN, self.LIMITS) is None
+        with ledger.writing() as connection:
+            four = delivery.c.message_id.in_([row["message_id"] for row in rows[:4]])
+            connection.execute(update(delivery).where(four).values(complained_at=at))
+        assert tripped(ledger, PLAN, self.LIMITS) == "4 recipients of 30 called it spam: more than 0.3% of 1000"
+        pause(ledger, plan, who="breaker", why="spam", now=at)
+        resume(ledger, plan, who="Mei", why="the list is mended", now=at + timedelta(hours=1))
+        assert tripped(ledger, PLAN, self.LIMITS) is None
+        with ledger.writing() as connection:
+            later = {"status": "bounced", "ended_at": at + timedelta(hours=2)}
+            connection.execute(update(delivery).where(delivery.c.plan_id == PLAN).values(**later))
+        assert tripped(ledger, PLAN, self.LIMITS) == "30 messages of 30 bounced: more than 5% of 200"

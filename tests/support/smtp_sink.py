@@ -30,6 +30,7 @@ AT_DOT = {
     "dot452": b"452 4.2.2 <%s> over quota",
     "dot421": b"421 4.3.2 <%s> closing",
 }
+#: `takehang` takes the mail and says nothing, `take554` takes it and says that it does not.
 #: Where the connection is cut: at RCPT, at DATA, after 354, in the middle of the text, after taking the mail.
 CUTS = ("droprcpt", "dropdata", "drop354", "dropmid", "dropdot")
 SILENCES = ("hangrcpt", "hangdot")
@@ -234,6 +235,12 @@ class Session:
         self.keep(raw[:-3])
         if self.word == "dropdot":
             raise Cut
+        if self.word == "takehang":
+            await asyncio.sleep(3600)
+        if self.word == "take554":
+            self.reset()
+            await self.say(b"554 5.7.1 taken all the same")
+            return
         if self.word == GARBAGE:
             await self.say(b"what was that?")
             return

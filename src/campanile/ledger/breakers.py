@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from campanile.events import Outcome
 from campanile.ledger import tables
-from campanile.ledger.pausing import resumed_at
+from campanile.ledger.pausing import resumed
+from campanile.ledger.response_tables import delivery, delivery_event
 from campanile.ledger.store import Ledger
-from campanile.spec.sending import Breakers
+from campanile.spec.sending import Breaker, Breakers
 
 #: Begins the detail of an answer by which a provider asks for time: no fault of the message, nor of ours.
 ASKED_TO_WAIT = "asked to wait"
+#: How a delivery ends that did not reach anybody.
+_BOUNCED = ("bounced", "bounced_after_delivery", "rejected", "failed")
 #: Details of attempts that no provider has answered.
 _OURS = ("not handed over", "the sender stopped")
 
@@ -26,6 +29,16 @@ class Answer:
 
     outcome: Outcome
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What came back after the answers: of how many messages anything did, and how many of them went wrong."""
+
+    messages: int = 0
+    bounced: int = 0
+    complained: int = 0
+    filtered: int = 0
 
 
 def weigh(answers: Sequence[Answer], breakers: Breakers) -> str | None:
@@ -44,7 +57,7 @@ def weigh(answers: Sequence[Answer], breakers: Breakers) -> str | None:
     latest = final[: breakers.bounces.of]
     refused = sum(each.outcome is Outcome.REJECTED for each in latest)
     if breakers.bounces.trips(refused):
-        limit = f"{breakers.bounces.above:.3%}".rstrip("0%").rstrip(".") + "%"
+        limit = _share(breakers.bounces)
         what = f"{refused} of the latest {len(latest)} recipients were refused for good"
         return f"{what}: more than {limit} of {breakers.bounces.of}"
     latest = list(answers[: breakers.filtered.of])
@@ -58,9 +71,60 @@ def weigh(answers: Sequence[Answer], breakers: Breakers) -> str | None:
     return None
 
 
+def weigh_reports(reports: Reports, breakers: Breakers) -> str | None:
+    """The same for what came back later: bounces, complaints and filtered messages, of all that are under report.
+
+    >>> weigh_reports(Reports(messages=900, complained=4), Breakers())
+    '4 recipients of 900 called it spam: more than 0.3% of 1000'
+    >>> weigh_reports(Reports(messages=2000, complained=4), Breakers()) is None
+    True
+    """
+    found = (
+        (reports.complained, breakers.complaints, "recipients of {n} called it spam"),
+        (reports.bounced, breakers.bounces, "messages of {n} bounced"),
+        (reports.filtered, breakers.filtered, "messages of {n} were filtered as spam"),
+    )
+    for count, breaker, what in found:
+        of = max(breaker.of, reports.messages)
+        if count > breaker.above * of:
+            return f"{count} {what.format(n=reports.messages)}: more than {_share(breaker)} of {of}"
+    return None
+
+
 def tripped(ledger: Ledger, plan_id: str, breakers: Breakers) -> str | None:
     """Why the plan must be paused by what its providers have said since it was resumed last; None when it may go on."""
-    return weigh(_latest(ledger, plan_id, max(breakers.bounces.of, breakers.filtered.of)), breakers)
+    answers = _latest(ledger, plan_id, max(breakers.bounces.of, breakers.filtered.of))
+    return weigh(answers, breakers) or weigh_reports(_reports(ledger, plan_id, breakers), breakers)
+
+
+def _share(breaker: Breaker) -> str:
+    """A share as it is written.
+
+    >>> _share(Breakers().bounces), _share(Breakers().complaints)
+    ('5%', '0.3%')
+    """
+    return f"{(breaker.above * 100).normalize():f}%"
+
+
+def _reports(ledger: Ledger, plan_id: str, breakers: Breakers) -> Reports:
+    """What came back of the plan's messages since it was resumed last."""
+    with ledger.reading() as connection:
+        since = resumed(connection, plan_id)[1]
+        mine = delivery.c.plan_id == plan_id
+        ended = (delivery.c.status.in_(_BOUNCED), delivery.c.ended_at > since)
+        query = select(
+            func.count(),
+            func.count().filter(*ended),
+            func.count().filter(delivery.c.complained_at > since),
+        ).where(mine)
+        messages, bounced, complained = connection.execute(query).one()
+        event = delivery_event.c
+        coded = or_(*(event.detail.like(f"%{code}%") for code in breakers.filtered.codes))
+        query_filtered = select(func.count(event.message_id.distinct())).where(
+            event.message_id.in_(select(delivery.c.message_id).where(mine)), event.at > since, coded
+        )
+        filtered = connection.scalar(query_filtered) or 0
+    return Reports(messages, bounced, complained, filtered)
 
 
 def _is_error(answer: Answer) -> bool:
@@ -70,7 +134,7 @@ def _is_error(answer: Answer) -> bool:
 def _latest(ledger: Ledger, plan_id: str, count: int) -> list[Answer]:
     message, attempt = tables.message.c, tables.attempt.c
     with ledger.reading() as connection:
-        since = resumed_at(connection, plan_id)
+        since = resumed(connection, plan_id)[0]
         query = (
             select(attempt.outcome, attempt.detail)
             .join(tables.message, message.message_id == attempt.message_id)

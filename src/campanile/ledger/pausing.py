@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -63,11 +63,12 @@ def paused(ledger: Ledger, plan_id: str) -> Pause | None:
     return None if row is None else Pause(row.who, row.why, row.at)
 
 
-def resumed_at(connection: Connection, plan_id: str) -> int:
-    """The number of the latest answers when the plan was resumed last; 0 when it never was."""
+def resumed(connection: Connection, plan_id: str) -> tuple[int, datetime]:
+    """When the plan was resumed last, as the number of the latest answers and as a moment; long ago when never."""
     table = tables.event.c
-    query = select(func.max(table.serial)).where(table.plan_id == plan_id, table.kind == _RESUMED)
-    return connection.scalar(query) or 0
+    query = select(table.serial, table.at).where(table.plan_id == plan_id, table.kind == _RESUMED)
+    row = connection.execute(query.order_by(table.event_id.desc()).limit(1)).first()
+    return (0, datetime(1970, 1, 1, tzinfo=UTC)) if row is None else (row.serial or 0, row.at)
 
 
 def _note(connection: Connection, event: dict[str, object]) -> None:
