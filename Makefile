@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install install-spark demo test test-slow test-long test-engines lint types bench bench-audience docs schema lock clean
+.PHONY: help install install-spark demo test test-slow test-long test-engines crash lint types bench bench-audience bench-send docs schema lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ test-long: install ## simulations and random conditions that take minutes each
 test-engines: install-spark ## the same people on DuckDB, PostgreSQL and Spark (CAMPANILE_POSTGRES names the server)
 	$(BIN)/python -m pytest -q -m engines
 
+crash: install ## kill a thousand senders and write what came of it into docs/method-crash-safety.md (20 minutes)
+	PYTHONPATH=src:tests:. $(BIN)/python -m crash.run --kills 1000 --write docs/method-crash-safety.md
+
 lint: install ## style and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,6 +55,9 @@ bench: install ## speed and memory beside references that run in the same comman
 
 bench-audience: install ## selection among 1 and 10 million customers beside SQL written by hand (20 GB of disk, an hour)
 	$(BIN)/python -m benchmarks.at_scale
+
+bench-send: install ## sending beside its parts, with one and two workers, and with slow replies (SENDING=100000 for more)
+	$(BIN)/python -m benchmarks.sends --messages $(or $(SENDING),20000,100000)
 
 docs: install ## build the documentation into site/
 	$(BIN)/python docs/build.py

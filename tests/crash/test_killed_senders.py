@@ -51,7 +51,7 @@ def drive(root: Path, record: Path, *options: str) -> dict[str, int]:
 def states(project: Project) -> dict[str, str]:
     """State by address, of every message of the plan; its counts must add up to the plan."""
     table = tables.message.c
-    with Ledger.open(project.ledger_path) as ledger:
+    with Ledger.open(project.ledger_place) as ledger:
         plan = ledger.plan("winback")
         assert plan is not None
         assert plan.state == "sent"
