@@ -17,11 +17,11 @@ from campanile.ledger import Ledger
 from campanile.ledger.sent import anything_sent
 from campanile.messages.tokens import open_key_ring
 from campanile.privacy import RedactFilter
-from campanile.responses.service import make_app
+from campanile.responses.service import HEAD_BYTES, make_app
 from campanile.spec.project import Project
 
-#: Seconds in which the head of a request must have come, and bytes it may have.
-HEAD_PATIENCE, HEAD_BYTES = 10.0, 16_384
+#: Seconds in which the head of a request must have come.
+HEAD_PATIENCE = 10.0
 #: Connections at a time; beyond, 503.
 CONNECTIONS = 1_000
 #: Seconds to wait for another process that writes to the ledger; then whoever asks shall come again.

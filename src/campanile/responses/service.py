@@ -44,6 +44,8 @@ _HEADERS = (
     (b"cross-origin-resource-policy", b"cross-origin"),
 )
 _RETRY = {"Retry-After": "30"}
+#: Bytes that the head of a request may have.
+HEAD_BYTES = 16_384
 _ANSWERED = frozenset({"GET", "HEAD", "POST"})
 
 
@@ -173,7 +175,8 @@ def _refusal(scope: Scope) -> ASGIApp | None:
     """What answers a request that no honest client sends; None when it may go on."""
     names = [name for name, _ in scope["headers"]]
     lengths = names.count(b"content-length")
-    if lengths > 1 or (lengths and b"transfer-encoding" in names) or names.count(b"host") > 1:
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > HEAD_BYTES or lengths > 1 or (lengths and b"transfer-encoding" in names) or names.count(b"host") > 1:
         return PlainTextResponse("", 400, {"Connection": "close"})
     if scope["method"] not in _ANSWERED:
         return PlainTextResponse("", 405, {"Allow": "GET, HEAD, POST"})
