@@ -83,9 +83,9 @@ def test_a_read_only_database_refuses_to_be_written(shop):
 def test_a_missing_table_is_named_with_lines_that_import_it(shop):
     with CustomerDatabase.open(shop.project()) as database:
         with pytest.raises(CampanileError) as caught:
-            database.events("clicked", AS_OF)
-        assert caught.value.what == 'the customer database has no table "clicked"'
-        assert "  clicked:\n    file: data/clicked.csv\n    columns: {customer_id: Customer, at: Date, channel:" in str(
+            database.events("searched", AS_OF)
+        assert caught.value.what == 'the customer database has no table "searched"'
+        assert "  searched:\n    file: data/searched.csv\n    columns: {customer_id: Customer, at: Date, " in str(
             caught.value
         )
         with pytest.raises(CampanileError, match='no kind of event "clickd"; did you mean "clicked"'):

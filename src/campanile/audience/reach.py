@@ -41,6 +41,8 @@ MEDIA: Mapping[str, Reach] = {
 }
 #: The events by which customers say that they want no more messages of a medium.
 UNSUBSCRIBED = "unsubscribed"
+#: Beside channels in the table of suppressions: customers, by id, who refused everything.
+EVERYTHING = "customer"
 #: Refusals of any contact; a shop that does not record them has none.
 _REFUSALS = ("do_not_contact", "erasure_requested")
 
@@ -110,6 +112,17 @@ def not_suppressed(medium: str, suppressed: ir.Table, frame: Frame) -> Verdict:
     """Whether nobody has suppressed a customer's address; `suppressed` holds addresses as the ledger compares them."""
     addresses = suppressed.filter(suppressed["channel"] == medium)["address"]
     return lambda joined: cast(ir.BooleanValue, ~address_of(joined, medium, frame).isin(addresses))
+
+
+def not_refusing_everything(aggregates: Aggregates) -> Verdict:
+    """Whether the customer, or a record that was merged into them, has not refused everything on every way."""
+    database = aggregates.database
+    suppressed = database.own(SUPPRESSED)
+    refusing = suppressed.filter(suppressed["channel"] == EVERYTHING).select(customer_id="address")
+    if database.merged:
+        people = database.own(PEOPLE).semi_join(refusing, "customer_id")
+        refusing = ibis.union(refusing, people.select(customer_id="person_id"))
+    return lambda joined: cast(ir.BooleanValue, ~joined["customer_id"].isin(refusing["customer_id"]))
 
 
 def no_record_suppressed(medium: str, aggregates: Aggregates) -> Verdict:

@@ -26,6 +26,7 @@ from campanile.audience.reach import (
     UNSUBSCRIBED,
     address_of,
     no_record_suppressed,
+    not_refusing_everything,
     not_suppressed,
     not_unsubscribed,
     reach_of,
@@ -132,7 +133,7 @@ def _dispatch_rules(dispatch: Dispatch, policy: Policy, aggregates: Aggregates) 
 def _suppression(medium: str, aggregates: Aggregates) -> Rule:
     """The line that leaves out whoever must not be contacted: by the ledger, and by what the shop imported."""
     suppressed = aggregates.database.own(SUPPRESSED)
-    keeps = not_suppressed(medium, suppressed, aggregates.frame)
+    keeps = every([not_suppressed(medium, suppressed, aggregates.frame), not_refusing_everything(aggregates)])
     if aggregates.database.merged:
         keeps = every([keeps, no_record_suppressed(medium, aggregates)])
     unsubscribes = UNSUBSCRIBED in aggregates.database.tables()

@@ -34,9 +34,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resolve": ("campaigns", "Settle hand-overs whose answer was lost."),
     "serve": ("responses", "Take clicks, refusals, answers, coupons and what providers tell."),
     "responses": ("responses", "Understand what came back, and say what it came to."),
+    "suppress": ("responses", "Lists of addresses that must not be contacted."),
     "readout": ("campaigns", "Read the experiment: did it work, did it pay, can it be trusted."),
     "aa": ("replaying", "Say how often a campaign that does nothing would be called effective here."),
     "experiments": ("experiments", "List every experiment; show, compare and export them."),
+    "forget": ("responses", "Forget a customer; readouts stay as they are."),
+    "disclose": ("responses", "Write everything that is known of a customer to a file."),
     "rehearse": ("rehearse", "Play a whole campaign against simulated customers with a known effect."),
 }
 

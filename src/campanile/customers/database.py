@@ -18,6 +18,7 @@ from campanile.customers import engine
 from campanile.customers.asked import Asked
 from campanile.customers.changes import HISTORY_TYPES, RUN_TYPES, Run, stage_changes, tier_changes
 from campanile.customers.orders import before, unmatched_returns, valid_lines, valid_orders
+from campanile.customers.own_events import RESPONDED, RESPONSE_TYPES, RESPONSES, united
 from campanile.customers.people.tables import PEOPLE, PEOPLE_TABLES
 from campanile.customers.tables import (
     ASSIGNED,
@@ -27,7 +28,6 @@ from campanile.customers.tables import (
     ORDER,
     PRODUCT,
     RETURNED,
-    columns_of,
     mapping_example,
     table_names,
 )
@@ -75,6 +75,7 @@ _OWN: Mapping[str, Mapping[str, str]] = {
     },
     ASSIGNMENTS: {"customer_id": "string", "at": "timestamp", "campaign": "string", "wave": "string", "arm": "string"},
     SUPPRESSED: {"channel": "string", "address": "string"},
+    RESPONSES: RESPONSE_TYPES,
     COMMITTED: {"customer_id": "string", "channel": "string", "at": "timestamp"},
     RIVALS: {
         "customer_id": "string", "day": "date", "campaign": "string", "place": "int64", "comes_first": "boolean",
@@ -262,7 +263,8 @@ class CustomerDatabase:
         Raises:
             CampanileError: The shop has no such table.
         """
-        if kind in (*_HISTORY, *_CHANGES):
+        own = kind in RESPONDED and (kind not in self.tables() or self.answered)
+        if own or kind in (*_HISTORY, *_CHANGES):
             return before(self._with_own_history(kind), as_of)
         rows = before(self.table(kind), as_of)
         if kind == ORDER and not every_state:
@@ -293,24 +295,23 @@ class CustomerDatabase:
 
     def _with_own_history(self, kind: str) -> ir.Table:
         """What the product knows of a kind of events itself, and what the shop imported of it."""
-        own = self._changes(kind) if kind in _CHANGES else self.own(_HISTORY[kind])
-        known = {"cause": "string"} if kind in _CHANGES else _OWN[_HISTORY[kind]]
-        fields = {column: known.get(column, "string") for column in ("customer_id", *columns_of(kind))}
-        parts = [self.by_person(own)]
-        if kind in self.tables():
-            parts.append(self.table(kind))
-            fields |= dict(parts[-1].schema().items())
-        fields["at"] = "timestamp(6)"
-        shaped = [
-            part.select(
-                **{
-                    column: part[column].cast(type_) if column in part.columns else ibis.null(type_)
-                    for column, type_ in fields.items()
-                }
-            )
-            for part in parts
-        ]
-        return ibis.union(*shaped) if len(shaped) > 1 else shaped[0]
+        imported = self.table(kind) if kind in self.tables() else None
+        if kind in _CHANGES:
+            return united(kind, self.by_person(self._changes(kind)), {"cause": "string"}, imported)
+        name = RESPONSES if kind in RESPONDED else _HISTORY[kind]
+        own = self.own(name)
+        own = own.filter(own["event"] == kind) if kind in RESPONDED else own
+        return united(kind, self.by_person(own), _OWN[name], imported)
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything that people answered to the product's own messages is known."""
+        known = self._asked.once("answered", lambda: self.own(RESPONSES).limit(1).count().to_pyarrow().as_py())
+        return bool(known)
+
+    def kinds(self) -> frozenset[str]:
+        """The kinds of events that the shop imports or the product knows itself."""
+        return self.tables() | (RESPONDED if self.answered else frozenset())
 
     def _changes(self, kind: str) -> ir.Table:
         history, runs = self.own(PROFILE_HISTORY), self.profile_runs()
@@ -324,6 +325,11 @@ class CustomerDatabase:
 
     def _has_own(self, name: str) -> bool:
         return name in self.own_tables()
+
+    @property
+    def own_place(self) -> tuple[str, str]:
+        """Catalog and schema of the product's own tables."""
+        return self._own
 
     def own_tables(self) -> frozenset[str]:
         """The names of the product's own tables that are there."""

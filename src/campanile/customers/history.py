@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 import ibis
 
 from campanile.customers import engine
 from campanile.customers.database import ASSIGNMENTS, CONTACTS, LEDGER_READ, SUPPRESSED, CustomerDatabase
+from campanile.customers.own_events import RESPONSES
 from campanile.customers.zones import naive
 
 _CHUNK = 50_000
@@ -104,6 +105,16 @@ def sync_suppressions(database: CustomerDatabase, suppressed: Iterable[tuple[str
         suppressed: Channel and address, written as the ledger compares them; streamed.
     """
     replace_rows(database, SUPPRESSED, ({"channel": channel, "address": address} for channel, address in suppressed))
+
+
+def sync_responses(database: CustomerDatabase, answers: Iterable[Mapping[str, object]]) -> None:
+    """Replaces what the customer database knows of answers to the product's own messages.
+
+    Args:
+        database: Open for writing.
+        answers: Rows of the table of responses, their moments aware; streamed.
+    """
+    replace_rows(database, RESPONSES, ({**row, "at": naive(cast("datetime", row["at"]))} for row in answers))
 
 
 def replace_rows(database: CustomerDatabase, name: str, rows: Iterable[Mapping[str, object]]) -> None:

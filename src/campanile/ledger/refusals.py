@@ -10,10 +10,11 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -21,7 +22,7 @@ from campanile.errors import CampanileError
 from campanile.events import PlannedMessage
 from campanile.ledger import tables
 from campanile.ledger.addresses import address_key
-from campanile.ledger.response_tables import insert_new, refusal
+from campanile.ledger.response_tables import consent, insert_new, refusal
 from campanile.ledger.store import Ledger
 
 #: How far a refusal goes when it goes beyond one channel or not so far.
@@ -101,6 +102,39 @@ def _erased(ledger: Ledger, connection: Connection, messages: Sequence[PlannedMe
     return {hashed[address] for address in connection.scalars(query)}
 
 
+def refused_in(ledger: Ledger, scopes: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Channel and address of who refused the channel, everything or one of the scopes; of customers their id.
+
+    A customer's no to everything comes as `customer` and the id. Streamed; erased addresses are left out.
+    """
+    table = tables.suppression.c
+    listed = select(table.channel, table.address).where(table.channel != ERASED)
+    wider = select(refusal.c.subject).where(refusal.c.scope.in_([GLOBAL, *scopes])).distinct()
+    with ledger.reading() as connection:
+        for row in connection.execution_options(yield_per=2_000).execute(listed):
+            yield row.channel, row.address
+        for subject in connection.execution_options(yield_per=2_000).scalars(wider):
+            channel, _, address = subject.partition(":")
+            yield channel, address
+
+
+def erased_among(ledger: Ledger, addresses: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Those of the addresses that belong to somebody who was erased, as suppressions are compared.
+
+    Raises:
+        CampanileError: Hashes of erased addresses are kept, and their key is gone.
+    """
+    table = tables.suppression.c
+    with ledger.reading() as connection:
+        hashes = set(connection.scalars(select(table.address).where(table.channel == ERASED)))
+    if not hashes:
+        return
+    key = erasure_key(ledger, make=False)
+    for channel, address in addresses:
+        if hashed_address(key, channel, address) in hashes:
+            yield channel, address_key(channel, address)
+
+
 def hashed_address(key: bytes, channel: str, address: str) -> str:
     """What is kept of an erased address: enough to know it again, not enough to read it."""
     return hmac.digest(key, subject_of(channel, address).encode(), "sha256").hex()
@@ -152,7 +186,21 @@ def suppress_all(ledger: Ledger, refusals: Iterable[Refused]) -> int:
         for each in refusals
     ]
     with ledger.writing() as connection:
+        _log(connection, rows)
         return insert_new(connection, tables.suppression, rows)
+
+
+def _log(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keeps each line among the proofs of who said no, and from where it is known."""
+    said = [
+        {
+            "provider": row["source"], "event_id": subject_of(row["channel"], row["address"]), "at": row["at"],
+            "channel": row["channel"], "address": row["address"], "decision": "no", "source": row["source"],
+            "words": row["reason"],
+        }
+        for row in rows
+    ]  # fmt: skip
+    insert_new(connection, consent, said)
 
 
 def suppression_list(ledger: Ledger) -> Iterator[Refused]:

@@ -285,8 +285,8 @@ def _flag(
     """Customers with an event of one of the flag's kinds in their window; of a ticket, only of that kind."""
     name, kinds = flag
     found = []
-    for kind in sorted(database.tables() & kinds.keys()):
-        events = before(database.table(kind), wave.read_at)
+    for kind in sorted(database.kinds() & kinds.keys()):
+        events = database.events(kind, wave.read_at)
         if kinds[kind] is not None:
             events = events.filter(events["kind"] == kinds[kind]) if "kind" in events.columns else events.limit(0)
         found.append(windows.of(events.select("customer_id", "at")).select("customer_id"))
@@ -316,7 +316,7 @@ def _messages(database: CustomerDatabase, wave: Wave) -> ir.Table:
 
 def _kept(database: CustomerDatabase) -> tuple[str, ...]:
     """The counters that the database holds, so that a customer without an event counts as 0 and not as unknown."""
-    tables = database.tables()
+    tables = database.kinds()
     held = ["ordered", "contacted_by_others"]
     held += ["returned"] if _returns_known(database) else []
     held += ["opted_out"] if "unsubscribed" in tables else []

@@ -89,7 +89,7 @@ def make_plan(  # noqa: PLR0913 - the stores come from outside, so that a flow o
     if known is not None and known.begun:
         return known
     needs_sound_data(project, database, as_of)
-    sync_past(project, database, ledger)
+    sync_past(project, database, ledger, spec)
     sync_others(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
     ensure_profile(project, database, as_of, fields=fields_read(project))
     work = _Work(project, spec, as_of, database, ledger)

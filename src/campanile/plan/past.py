@@ -8,33 +8,70 @@ from pathlib import Path
 
 from campanile import clock
 from campanile.audience.policy import scopes_of
+from campanile.audience.reach import reach_of
 from campanile.customers.database import CustomerDatabase
-from campanile.customers.history import record_assignment, sync_history, sync_suppressions
+from campanile.customers.history import record_assignment, sync_history, sync_responses, sync_suppressions
 from campanile.customers.others import Rival, sync_commitments, sync_rivals
+from campanile.customers.tables import CUSTOMERS
 from campanile.errors import CampanileError
+from campanile.ledger.answers import answers
 from campanile.ledger.commitments import Around, commitments
 from campanile.ledger.records import PlanRecord
+from campanile.ledger.refusals import SIGNATURE, TOPIC, erased_among, refused_in
 from campanile.ledger.store import Ledger
 from campanile.spec.campaign import CampaignSpec, Timing
+from campanile.spec.fields import MEDIA
 from campanile.spec.project import Project
 
 #: How far the clocks of the world are from UTC.
 _EASTERNMOST, _WESTERNMOST = timedelta(hours=14), timedelta(hours=-12)
 
 
-def sync_past(project: Project, database: CustomerDatabase, ledger: Ledger) -> None:
+def sync_past(project: Project, database: CustomerDatabase, ledger: Ledger, spec: CampaignSpec | None = None) -> None:
     """Nothing; the customer database now knows the product's own contacts, assignments and suppressions.
+
+    Args:
+        project: Stores and settings.
+        database: Open for writing.
+        ledger: The ledger.
+        spec: The campaign that is planned, whose topic and signature may have been refused; None for none.
 
     Raises:
         CampanileError: The snapshot of an earlier campaign is gone.
     """
     sync_history(database, ledger)
-    sync_suppressions(database, ledger.suppressions())
+    sync_responses(database, answers(ledger))
+    sync_suppressions(database, _suppressed(project, database, ledger, spec))
     for record in ledger.plans():
         if record.state == "planned":
             continue
         snapshot = _snapshot_of(record, project)
         record_assignment(database, snapshot, campaign=record.campaign, wave=record.wave, at=record.created_at)
+
+
+def _suppressed(
+    project: Project, database: CustomerDatabase, ledger: Ledger, spec: CampaignSpec | None
+) -> Iterator[tuple[str, str]]:
+    """Channel and address of everybody who refused, `customer` and id of who refused everything, and the erased."""
+    scopes = []
+    if spec is not None:
+        channel = project.settings.channels.get(spec.channel.use)
+        scopes = [f"{TOPIC}{spec.topic}"] if spec.topic else []
+        scopes += [f"{SIGNATURE}{channel.signature}"] if channel and channel.signature else []
+    yield from refused_in(ledger, scopes)
+    yield from erased_among(ledger, _addresses(database))
+
+
+def _addresses(database: CustomerDatabase) -> Iterator[tuple[str, str]]:
+    """Channel and address of every record that has one; streamed."""
+    if CUSTOMERS not in database.tables():
+        return
+    records = database.records(CUSTOMERS)
+    for channel in MEDIA:
+        column = reach_of(channel).address
+        if column in records.columns:
+            for batch in records.select(column).distinct().to_pyarrow_batches():
+                yield from ((channel, str(value)) for value in batch.column(0).to_pylist() if value)
 
 
 def sync_others(  # noqa: PLR0913 - what is planned, from when it is seen, and the stores

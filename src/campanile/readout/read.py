@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from campanile.audience.frame import Frame
 from campanile.customers.database import CustomerDatabase
-from campanile.customers.history import sync_history
+from campanile.customers.history import sync_history, sync_responses
 from campanile.errors import CampanileError
 from campanile.events import MessageState
+from campanile.ledger.answers import answers
 from campanile.ledger.records import PlanRecord
 from campanile.ledger.repair import public_reason
 from campanile.ledger.store import Ledger
@@ -114,6 +115,7 @@ class _Reading:
         """The readout, with the plan's messages exported to a file."""
         if not database.read_only:
             sync_history(database, self.ledger)
+            sync_responses(database, answers(self.ledger))
         snapshot = self.project.home / self.plan.snapshot
         intact = self.intact(snapshot)
         experiment = self.terms.experiment

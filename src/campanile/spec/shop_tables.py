@@ -31,6 +31,8 @@ _SCORE = "score"
 _SCORE_AGE = "score_age_days"
 #: Events that the product keeps itself.
 OWN_EVENTS = frozenset({"contacted", "assigned", "stage_changed", "tier_changed"})
+#: Events that the product keeps of answers to its own messages; most shops import others of them too.
+ANSWERS = frozenset({"opened", "clicked", "replied", "bounced", "spam_report", "unsubscribed", "used_coupon"})
 _MAP = "in campanile.yaml, under import:"
 HOLD_OUT = 'write policy: {holdout: {share: 5%, salt: "2026"}} in campanile.yaml'
 
@@ -81,7 +83,7 @@ class ShopTables:
 
     def lacks_event(self, name: str) -> Lack | None:
         """What is wrong with naming this event, and the cure; None when the shop has it."""
-        if name in OWN_EVENTS or name in self.columns:
+        if name in OWN_EVENTS | ANSWERS or name in self.columns:
             return None
         return f'the shop imports no events "{name}"', f"map a file for them {_MAP}"
 

@@ -18,6 +18,7 @@ from campanile.customers.engine.single import open_file, table_errors
 from campanile.customers.engine.tables import (
     alone,
     append,
+    assign,
     batches,
     by_bytes,
     connect_postgres,
@@ -50,6 +51,7 @@ __all__ = [
     "alone",
     "append",
     "arm_number",
+    "assign",
     "batches",
     "by_bytes",
     "connect",

@@ -214,6 +214,18 @@ def delete(backend: Backend, name: str, column: str, values: Sequence[str], *, d
     backend.con.execute(f"DELETE FROM {table} WHERE {key} IN (SELECT unnest(?))", [list(values)])  # noqa: S608 - quoted
 
 
+def assign(
+    backend: Backend, place: tuple[str, str, str], column: str, value: str | None, where: tuple[str, str]
+) -> int:
+    """How many rows of a table (catalog, schema, name) got the value in a column: those whose key is the given one."""
+    catalog, schema, name = place
+    table = sqlglot.exp.table_(name, db=schema, catalog=catalog, quoted=True).sql("duckdb")
+    target, key = (sqlglot.exp.column(each, quoted=True).sql("duckdb") for each in (column, where[0]))
+    statement = f"UPDATE {table} SET {target} = ? WHERE {key} = ?"  # noqa: S608 - quoted
+    row = backend.con.execute(statement, [value, where[1]]).fetchone()
+    return int(row[0]) if row else 0
+
+
 def stamp(backend: Backend, name: str, key: str, *, database: tuple[str, str]) -> None:
     """Gives a key a value that it never had, in a table of a key and a stamp."""
     delete(backend, name, "key", [key], database=database)

@@ -64,6 +64,13 @@ def delete(backend: BaseBackend, name: str, column: str, values: Sequence[str], 
     duck.delete(backend, name, column, values, database=database)
 
 
+def assign(
+    backend: BaseBackend, place: tuple[str, str, str], column: str, value: str | None, where: tuple[str, str]
+) -> int:
+    """How many rows of a table of the landing database got the value in a column."""
+    return duck.assign(backend, place, column, value, where)
+
+
 def stamp(backend: BaseBackend, name: str, key: str, *, database: tuple[str, str]) -> None:
     """Gives a key of the landing database a value that it never had."""
     duck.stamp(backend, name, key, database=database)
