@@ -72,6 +72,12 @@ class PlanRecord:
         own = str(channel.get("link", "")) if isinstance(channel, Mapping) else ""
         return own or self.shop_part("website")
 
+    @property
+    def tags_links(self) -> bool:
+        """Whether that page is told which campaign and arm a visitor comes from."""
+        channel = self.campaign_part("channel")
+        return isinstance(channel, Mapping) and channel.get("utm") is True
+
 
 @dataclass(frozen=True, slots=True)
 class Registration:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from campanile.ledger import Ledger, PlanRecord, tables, variables
 from campanile.ledger.store import plan_record_of
-from campanile.spec.connections import destination
+from campanile.spec.connections import destination, tagged
 from campanile.spec.fields import Unreadable
 
 _REMEMBERED = 20_000
@@ -46,7 +46,7 @@ class Recipients:
     def find(self, message_id: str) -> Recipient | None:
         """The recipient of a message; None when there is no such message."""
         table = tables.message.c
-        query = select(table.customer_id, table.channel, table.plan_id).where(table.message_id == message_id)
+        query = select(table.customer_id, table.channel, table.plan_id, table.arm).where(table.message_id == message_id)
         with self._ledger.reading() as connection:
             row = connection.execute(query).first()
             if row is None:
@@ -55,7 +55,10 @@ class Recipients:
             if plan is None:
                 asked = select(tables.plan).where(tables.plan.c.plan_id == row.plan_id)
                 plan = self._plans[row.plan_id] = plan_record_of(connection.execute(asked).one())
-        found = Recipient(message_id, row.customer_id, row.channel, plan, safe_destination(plan))
+        page = safe_destination(plan)
+        if page and plan.tags_links:
+            page = tagged(page, medium=row.channel, campaign=plan.campaign, arm=row.arm)
+        found = Recipient(message_id, row.customer_id, row.channel, plan, page)
         self._known[message_id] = found
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)

@@ -26,6 +26,7 @@ from campanile.spec.fields import (
     Spec,
     Text,
     Unreadable,
+    YesNo,
     shown,
 )
 
@@ -127,6 +128,11 @@ class ChannelUse(Spec):
     message: Name = Field(description="Name of the template: winback means templates/winback.*.j2.")
     link: Destination = Field(
         "", description="The page that {{ link }} leads to; default is `website` of the shop. Kept with the plan."
+    )
+    utm: YesNo = Field(
+        default=False,
+        description="Whether that page is told where the visitor comes from: utm_source, utm_medium, utm_campaign, and "
+        "the arm as utm_content.",
     )
 
 
