@@ -24,6 +24,7 @@ from campanile.errors import CampanileError, UsageError
 from campanile.messages.preview import MAX_SHOWN
 
 if TYPE_CHECKING:
+    from campanile.ledger.store import Ledger
     from campanile.spec.project import Project
 
 # ruff: noqa: FBT001, PLR0913, PLR0917 - click passes every option as a parameter
@@ -72,19 +73,33 @@ def plan_command(campaign: str, root: Path, home: Path | None, as_of: str | None
     show_default=True,
     help=f"How many customers per arm; the page shows {MAX_SHOWN} messages at most.",
 )
+@click.option("--to-seeds", is_flag=True, help="Also hand one sample per arm to everybody in seeds.txt of the home.")
 @json_option
-def preview_command(campaign: str, root: Path, home: Path | None, count: int, as_json: bool) -> None:
-    """Render the planned messages of CAMPAIGN for sampled customers into one page. Links and codes are samples."""
+def preview_command(campaign: str, root: Path, home: Path | None, count: int, to_seeds: bool, as_json: bool) -> None:
+    """Render the planned messages of CAMPAIGN for sampled customers into one page. Links and codes are samples.
+
+    With --to-seeds the shop's own people get samples over the real channel. Their values are the commonest ones, no
+    customer's own; nothing of it is in the ledger.
+    """
     project = _planned_project(root, home, campaign)
     from campanile.ledger.store import Ledger
     from campanile.sending.sample import write_preview
 
     with Ledger.open(project.ledger_place) as ledger:
         path, shown = write_preview(project, campaign, ledger, count=count)
+        seeds = _to_seeds(project, campaign, ledger) if to_seeds else {}
     if as_json:
-        print_json({"contract": 1, "campaign": campaign, "messages": shown, "page": str(path)})
+        print_json({"contract": 1, "campaign": campaign, "messages": shown, "page": str(path), "seeds": seeds})
     else:
         click.echo(f"{shown} messages rendered: {path}")
+        if seeds:
+            click.echo("samples to seeds: " + ", ".join(f"{number} {outcome}" for outcome, number in seeds.items()))
+
+
+def _to_seeds(project: Project, campaign: str, ledger: Ledger) -> dict[str, int]:
+    from campanile.sending.seeds import send_to_seeds
+
+    return {str(outcome): number for outcome, number in send_to_seeds(project, campaign, ledger).items()}
 
 
 @click.command("run")
