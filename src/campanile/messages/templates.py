@@ -1,6 +1,7 @@
 """The templates of one message: read, checked and compiled once, then rendered for one recipient after the other.
 
-A mail is three files, `winback.subject.j2`, `winback.html.j2` and `winback.txt.j2`; an SMS is one, `winback.sms.j2`.
+A mail is three files, `winback.subject.j2`, `winback.html.j2` (or `winback.mjml.j2`) and `winback.txt.j2`; an SMS is
+one, `winback.sms.j2`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from campanile.messages import markup, mime, sms
 from campanile.messages.compose import Composer, Piece, Place, Report, Source, assemble, sentence_of
 from campanile.messages.environment import WORK_LIMIT, MessageEnvironment, NoValue
 from campanile.messages.filters import BadValue
+from campanile.messages.mjml import as_html
 from campanile.messages.names import Use, check_names, check_words, customer_fields, uses
 from campanile.spec.vocabulary import load_vocabulary
 
@@ -197,7 +199,7 @@ def load_templates(
     def report(file: str, line: int, what: str, cure: str) -> None:
         problems.add(Problem(file, line, what, cure))
 
-    parts = {part: _load(root, f"{name}.{part}.j2", known, report) for part in _parts_of(medium)}
+    parts = {part: _load(root, _file_of(root, name, part), known, report) for part in _parts_of(medium)}
     if all(parts.values()):
         _check_unsubscribe(parts, report)
     if problems:
@@ -272,7 +274,7 @@ def _lacking(loaded: Iterable[MessageTemplates], known: Collection[str], shop: S
 
 
 def _is_whole(root: Path, name: str, medium: str) -> bool:
-    return all((root / FOLDER / f"{name}.{part}.j2").is_file() for part in _parts_of(medium))
+    return all((root / FOLDER / _file_of(root, name, part)).is_file() for part in _parts_of(medium))
 
 
 def _default_for(message: str) -> str:
@@ -291,9 +293,16 @@ def _parts_of(medium: str) -> tuple[str, ...]:
     return PARTS[medium]
 
 
+def _file_of(root: Path, name: str, part: str) -> str:
+    """The file of a part; the HTML of a mail may be written as MJML."""
+    mjml = f"{name}.mjml.j2"
+    return mjml if part == "html" and (root / FOLDER / mjml).is_file() else f"{name}.{part}.j2"
+
+
 def _load(root: Path, file_name: str, known: Collection[str] | None, report: Report) -> Part | None:
     """One part, read and compiled; None after reporting problems."""
-    is_html = file_name.endswith(".html.j2")
+    is_mjml = file_name.endswith(".mjml.j2")
+    is_html = is_mjml or file_name.endswith(".html.j2")
     sandbox = environment(autoescape=is_html)
     found: list[str] = []
 
@@ -306,8 +315,10 @@ def _load(root: Path, file_name: str, known: Collection[str] | None, report: Rep
         if pieces is not None:
             count(f"{FOLDER}/{file_name}", 0, "the file is empty", "")
         return None
-    if is_html:
-        pieces = _as_mail(pieces, sandbox, count)
+    made = as_html(pieces, f"{FOLDER}/{file_name}", count) if is_mjml else pieces
+    if made is None:
+        return None
+    pieces = _as_mail(made, sandbox, count) if is_html else made
     part = _compiled(f"{FOLDER}/{file_name}", assemble(pieces), sandbox, count)
     if part is not None:
         check_names(part.reads, known, part.source, count)

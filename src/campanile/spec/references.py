@@ -101,9 +101,14 @@ def _check_templates(campaign: SpecFile, folder: Path) -> None:
     suffixes = TEMPLATE_SUFFIXES[medium]
     there = sorted(path.name for path in folder.glob("*.j2") if not path.name.startswith("_"))
     for at, message in _messages(campaign.data):
-        missing = [f"templates/{message}{suffix}" for suffix in suffixes if message + suffix not in there]
+        missing = [f"templates/{message}{suffix}" for suffix in suffixes if not _is_there(message, suffix, there)]
         if missing:
             campaign.report(at, f"no template {', '.join(missing)}", _template_cure(message, there, suffixes))
+
+
+def _is_there(message: str, suffix: str, there: list[str]) -> bool:
+    """Whether a part of a message is there; the HTML of a mail may be written as MJML."""
+    return message + suffix in there or (suffix == ".html.j2" and f"{message}.mjml.j2" in there)
 
 
 def _template_cure(message: str, there: list[str], suffixes: tuple[str, ...]) -> str:
