@@ -57,7 +57,7 @@ bench-audience: install ## selection among 1 and 10 million customers beside SQL
 	$(BIN)/python -m benchmarks.at_scale
 
 bench-send: install ## sending beside its parts, with one and two workers, and with slow replies (SENDING=100000 for more)
-	$(BIN)/python -m benchmarks.sends --messages $(or $(SENDING),20000,100000)
+	$(BIN)/python -m benchmarks.send_report --messages $(or $(SENDING),20000,100000)
 
 docs: install ## build the documentation into site/
 	$(BIN)/python docs/build.py

@@ -1,10 +1,12 @@
 """A mail server that takes everything, keeps nothing and counts: fast enough never to be what is measured.
 
-`python -m benchmarks.sink` prints its port; when its input ends it prints mails and bytes taken, and ends.
+`python -m benchmarks.sink` prints its port; when its input ends it prints mails, bytes and answers, and ends. With
+`--latency 0.05` each answer leaves that many seconds late.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import subprocess
 import sys
@@ -35,13 +37,15 @@ class Taken:
 
     mails: int = 0
     size: int = 0
+    answers: int = 0
 
 
 class Line(asyncio.Protocol):
     """One connection. Commands may come one by one or many at once."""
 
-    def __init__(self, taken: Taken) -> None:
+    def __init__(self, taken: Taken, latency: float = 0.0) -> None:
         self.taken = taken
+        self.latency = latency
         self.buffer = bytearray()
         self.in_text = False
         self.searched = 0
@@ -67,8 +71,15 @@ class Line(asyncio.Protocol):
         self.taken.size += end
         del self.buffer[: end + len(_END)]
         self.in_text, self.searched = False, 0
-        self.transport.write(_TAKEN)
+        self._answer(_TAKEN)
         return True
+
+    def _answer(self, line: bytes) -> None:
+        self.taken.answers += 1
+        if self.latency:
+            asyncio.get_running_loop().call_later(self.latency, self.transport.write, line)
+        else:
+            self.transport.write(line)
 
     def _command(self) -> bool:
         end = self.buffer.find(b"\r\n")
@@ -76,21 +87,21 @@ class Line(asyncio.Protocol):
             return False
         word = bytes(self.buffer[:4]).upper()
         del self.buffer[: end + 2]
-        self.transport.write(_ANSWERS.get(word, _UNKNOWN))
+        self._answer(_ANSWERS.get(word, _UNKNOWN))
         self.in_text = word == b"DATA"
-        if word == b"QUIT":
+        if word == b"QUIT" and not self.latency:
             self.transport.close()
         return True
 
 
-async def _serve() -> None:
+async def _serve(latency: float) -> None:
     taken = Taken()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Line(taken), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Line(taken, latency), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
-    print(taken.mails, taken.size, flush=True)
+    print(taken.mails, taken.size, taken.answers, flush=True)
 
 
 class Sink:
@@ -104,14 +115,13 @@ class Sink:
     def stop(self) -> Taken:
         """What it has taken, after it has ended."""
         said, _ = self._process.communicate(timeout=30)
-        mails, size = said.split()
-        return Taken(int(mails), int(size))
+        return Taken(*map(int, said.split()))
 
 
 @contextmanager
-def running_sink() -> Iterator[Sink]:
+def running_sink(latency: float = 0.0) -> Iterator[Sink]:
     """The server in a process of its own; it ends with the block, or with this process."""
-    command = [sys.executable, "-m", "benchmarks.sink"]
+    command = [sys.executable, "-m", "benchmarks.sink", "--latency", str(latency)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield Sink(process)
@@ -121,4 +131,6 @@ def running_sink() -> Iterator[Sink]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds")
+    asyncio.run(_serve(parser.parse_args().latency))

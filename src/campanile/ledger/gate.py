@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, insert, or_, select, update
 
 from campanile import clock
 from campanile.events import CONTROL, MessageState, Outcome, PlannedMessage
@@ -24,6 +24,27 @@ from campanile.ledger.store import Ledger, plan_record_of
 from campanile.spec.policy import EVERY_MEDIUM
 
 _ARRIVED = (Outcome.ACCEPTED.value, Outcome.UNKNOWN.value)
+_MESSAGE, _ATTEMPT, _SUPPRESSION = tables.message.c, tables.attempt.c, tables.suppression.c
+
+
+def _among(name: str) -> BindParameter[Sequence[str]]:
+    return bindparam(name, expanding=True)
+
+
+# Made once: to make them anew for each transaction costs more than to run them.
+# Only the key in SQL: with plan and state beside it SQLite walks the whole queue of the plan instead.
+_OURS = select(
+    _MESSAGE.message_id, _MESSAGE.plan_id, _MESSAGE.state, _MESSAGE.attempts, _MESSAGE.worker, _MESSAGE.arm
+).where(_MESSAGE.message_id.in_(_among("ids")))
+_CONTACTS = (
+    select(_MESSAGE.customer_id, _MESSAGE.channel, _MESSAGE.plan_id, _ATTEMPT.opened_at)
+    .join(tables.attempt, _ATTEMPT.message_id == _MESSAGE.message_id)
+    .where(_MESSAGE.customer_id.in_(_among("who")), _ATTEMPT.opened_at > bindparam("since"))
+    .where(or_(_ATTEMPT.outcome.is_(None), _ATTEMPT.outcome.in_(_ARRIVED)))
+)
+_SUPPRESSED = select(_SUPPRESSION.channel, _SUPPRESSION.address).where(
+    _SUPPRESSION.channel.in_(_among("channels")), _SUPPRESSION.address.in_(_among("addresses"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +83,9 @@ class Gate:
             self._read_sent(ledger, connection, wanted)
         self._suppressed = suppressed_among(connection, wanted)
         self._refused = refused(ledger, connection, wanted)
-        column = tables.message.c
-        # Only the key in SQL: with plan and state beside it SQLite walks the whole queue of the plan instead.
-        query = select(
-            column.message_id, column.plan_id, column.state, column.attempts, column.worker, column.arm
-        ).where(column.message_id.in_([message.message_id for message in wanted]))
         mine = (self.plan_id, MessageState.CLAIMED.value, ledger.worker)
-        rows = [row for row in connection.execute(query) if (row.plan_id, row.state, row.worker) == mine]
+        found = connection.execute(_OURS, {"ids": [message.message_id for message in wanted]})
+        rows = [row for row in found if (row.plan_id, row.state, row.worker) == mine]
         self.attempts = {row.message_id: row.attempts for row in rows}
         self._arms = {row.message_id: row.arm for row in rows}
 
@@ -139,15 +156,9 @@ class Gate:
 
     def _read_contacts(self, connection: Connection, wanted: Sequence[PlannedMessage]) -> None:
         """What these customers got of marketing within the longest cap, other than by these messages."""
-        message, attempt = tables.message.c, tables.attempt.c
         since = min(cap.within.before(self.now) for _, cap in self.rules.caps)
-        query = (
-            select(message.customer_id, message.channel, message.plan_id, attempt.opened_at)
-            .join(tables.attempt, attempt.message_id == message.message_id)
-            .where(message.customer_id.in_({each.customer_id for each in wanted}), attempt.opened_at > since)
-            .where(or_(attempt.outcome.is_(None), attempt.outcome.in_(_ARRIVED)))
-        )
-        rows = connection.execute(query).all()
+        who = list({message.customer_id for message in wanted})
+        rows = connection.execute(_CONTACTS, {"who": who, "since": since}).all()
         purposes = ledger_purposes(connection, {row.plan_id for row in rows})
         for row in rows:
             if purposes[row.plan_id] == "marketing":
@@ -165,10 +176,9 @@ class Gate:
 def suppressed_among(connection: Connection, messages: Sequence[PlannedMessage]) -> set[tuple[str, str]]:
     """Channel and address, as `address_key` writes it, of those among the messages that must not be contacted."""
     keys = {address_key(message.channel, message.address) for message in messages}
-    table = tables.suppression.c
     channels = {message.channel for message in messages}
-    listed = select(table.channel, table.address).where(table.channel.in_(channels), table.address.in_(keys))
-    return {(channel, address) for channel, address in connection.execute(listed)}
+    listed = connection.execute(_SUPPRESSED, {"channels": list(channels), "addresses": list(keys)})
+    return {(channel, address) for channel, address in listed}
 
 
 def ledger_purposes(connection: Connection, plan_ids: set[str]) -> dict[str, str]:

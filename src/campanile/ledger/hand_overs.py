@@ -82,6 +82,8 @@ _CLOSE = (
         currency=bindparam("money"),
     )
 )
+_STATE = select(tables.plan.c.state).where(tables.plan.c.plan_id == bindparam("plan"))
+_OPEN = insert(tables.attempt)
 _COUNT_ATTEMPT = update(tables.message).where(*_MINE).values(attempts=bindparam("n"))
 
 
@@ -145,7 +147,7 @@ def exchange(  # noqa: PLR0913 - one transaction needs all of it
         _Settlement(ledger, connection, mode, now).settle(answers, returned)
         if not wanted:
             return Opened()
-        state = connection.scalar(select(tables.plan.c.state).where(tables.plan.c.plan_id == plan_id))
+        state = connection.scalar(_STATE, {"plan": plan_id})
         if state != "sending":
             return Opened(running=False)
         buckets = Buckets(ledger.database, connection, mode.rates)
@@ -323,7 +325,7 @@ def _open(ledger: Ledger, connection: Connection, gate: Gate, wanted: Sequence[P
         connection.execute(_COUNT_ATTEMPT, [{**row, "me": me} for row in numbered])
         shared = {"channel": mode.channel, "opened_at": gate.now, "worker": me}
         rows = [{"message_id": row["key"], "n": row["n"], **shared} for row in numbered]
-        connection.execute(insert(tables.attempt), rows)
+        connection.execute(_OPEN, rows)
         gate.write_down(connection)
     return Opened(tuple(opened), aside)
 

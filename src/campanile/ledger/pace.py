@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from campanile.ledger import tables
 from campanile.ledger.engine import Database
 from campanile.ledger.rules import Rate
+
+_NAMED = select(tables.pace).where(tables.pace.c.name.in_(bindparam("names", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,7 @@ class Buckets:
         self._limited = [rate for rate in rates if rate.per_second is not None]
         if self._limited:
             database.one_at_a_time(connection, [rate.name for rate in self._limited])
-        table = tables.pace
-        rows = connection.execute(select(table).where(table.c.name.in_([rate.name for rate in rates]))).all()
+        rows = connection.execute(_NAMED, {"names": [rate.name for rate in rates]}).all() if rates else []
         self._known = {row.name: row for row in rows}
         self._now = database.now(connection) if rows or self._limited else None
         self._tokens = {rate.name: self._filled(rate) for rate in self._limited}

@@ -10,7 +10,7 @@ import os
 import socket
 from datetime import timedelta
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from campanile.errors import CampanileError
 from campanile.events import MessageState
@@ -19,6 +19,10 @@ from campanile.ledger.store import Ledger
 
 #: How long a worker that says nothing is taken to be alive.
 LEASE = timedelta(seconds=60)
+
+_STILL_MINE = (
+    select(tables.worker.c.worker_id).where(tables.worker.c.worker_id == bindparam("me")).with_for_update(read=True)
+)
 
 
 class LeaseLostError(CampanileError):
@@ -48,8 +52,7 @@ def still_mine(ledger: Ledger, connection: Connection) -> None:
     Raises:
         LeaseLostError: They have.
     """
-    query = select(tables.worker.c.worker_id).where(tables.worker.c.worker_id == ledger.worker)
-    if connection.scalar(query.with_for_update(read=True)) is None:
+    if connection.scalar(_STILL_MINE, {"me": ledger.worker}) is None:
         raise LeaseLostError
 
 

@@ -20,6 +20,7 @@ from campanile.ledger.engine.faults import sqlite_sentences
 #: Snapshots below their folder by the names that planning gives them; a draft is none.
 _SNAPSHOTS = f"*/{'[0-9a-f]' * 16}.parquet"
 _ROWS = 10_000
+_LATEST = select(func.max(tables.attempt.c.serial))
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -90,7 +91,7 @@ class Sqlite:
 
     def next_serial(self, connection: Connection) -> int:
         """One more than the latest: writers come one after the other."""
-        return (connection.scalar(select(func.max(tables.attempt.c.serial))) or 0) + 1
+        return (connection.scalar(_LATEST) or 0) + 1
 
     def one_at_a_time(self, _connection: Connection, _names: Sequence[str]) -> None:
         """Nothing: whoever writes, writes alone."""
