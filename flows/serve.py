@@ -11,6 +11,7 @@ from prefect.runner import Runner
 from prefect.schedules import Cron
 from prefect.settings import PREFECT_UI_URL
 
+from flows.dispatch_due import dispatch_due
 from flows.frame import project
 from flows.read_experiment import read_experiment
 from flows.refresh_customers import refresh_customers
@@ -50,9 +51,11 @@ async def _serve() -> None:
 async def deployments() -> tuple[RunnerDeployment, ...]:
     """What is served: the deployments of prefect.yaml, without a work pool, and daily at the shop's own hour."""
     daily = Cron("30 5 * * *", timezone=project().zone.key)
+    often = Cron("*/15 * * * *", timezone=project().zone.key)
     return (
         await refresh_customers.ato_deployment("refresh-customers", tags=["campanile", "customers"], schedule=daily),
         await run_campaign.ato_deployment("run-campaign", tags=["campanile", "campaign"]),
+        await dispatch_due.ato_deployment("dispatch-due", tags=["campanile", "campaign"], schedule=often),
         await read_experiment.ato_deployment("read-experiment", tags=["campanile", "experiment"]),
     )
 

@@ -45,6 +45,14 @@ class Duration:
         factor = {"w": 7, "y": 12}.get(unit, 1)
         return cls(**{_UNITS[unit]: count * factor})
 
+    def __mul__(self, times: int) -> Duration:
+        """So many times the length.
+
+        >>> Duration.parse("2w") * 3
+        Duration(months=0, days=42, hours=0)
+        """
+        return Duration(self.months * times, self.days * times, self.hours * times)
+
     def before(self, moment: datetime) -> datetime:
         """The moment this long before, in the moment's own time zone.
 

@@ -32,7 +32,7 @@ def with_wave(world: World, use: Callable[..., object], **changes: object) -> ob
         ledger.export_messages("p1", messages)
         facts = {"window": Duration(days=30), "read_at": AFTER, **changes}
         snapshot = project.snapshots_dir / "winback" / "s.parquet"
-        return use(database, Wave("winback", snapshot, messages, **facts))
+        return use(database, Wave("winback", (snapshot,), (messages,), **facts))
 
 
 def rows(world: World, **changes: object) -> dict[str, dict[str, object]]:
@@ -227,10 +227,10 @@ def test_newest_order_and_its_pace(world: World) -> None:
 
 def test_snapshot_that_is_gone_or_empty_is_said(world: World) -> None:
     def damaged(database: object, wave: Wave) -> None:
-        pq.write_table(pq.read_table(wave.snapshot).slice(0, 0), wave.snapshot)
+        pq.write_table(pq.read_table(wave.snapshots[0]).slice(0, 0), wave.snapshots[0])
         with pytest.raises(CampanileError, match="snapshot of the plan is empty"):
             span(database, wave)
-        wave.snapshot.unlink()
+        wave.snapshots[0].unlink()
         with pytest.raises(CampanileError, match=r"snapshot s\.parquet is missing; restore it"):
             span(database, wave)
 

@@ -51,6 +51,7 @@ def test_the_snapshot_holds_no_contact_data(shop: Project) -> None:
         "pre_revenue",
         "rfm.m",
         "city_tier",
+        "favourite_category",
     ]
     assert table.num_rows == plan.audience
     assert set(table["due_at"].to_pylist()) == {table["due_at"][0].as_py()}, "control has the same clock"

@@ -1,8 +1,8 @@
 """A target becomes an audience: who is eligible, and for everybody else the one line that left them out.
 
-The order never changes: base, `from`, `who`, `except`, reachability, suppression, holdout, caps, marketing share,
-priority, quiet hours, same address once, `one_per`, `keep`. All of it comes before the split into arms, so control and
-treatment lose the same people. Everything stays lazy.
+The order never changes: base, `from`, `who`, `except`, earlier waves, reachability, suppression, holdout, caps,
+marketing share, priority, quiet hours, same address once, `one_per`, `keep`. All of it comes before the split into
+arms, so control and treatment lose the same people. Everything stays lazy.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 import ibis
 import ibis.expr.types as ir
 
+from campanile.audience.again import not_again
 from campanile.audience.aggregates import Aggregates
 from campanile.audience.compile import compile_condition, customer_column, every, named_figure
 from campanile.audience.figures import Reading
@@ -95,7 +96,12 @@ def _select(  # noqa: PLR0913
     dispatch = Dispatch(medium) if medium else None
     if campaign:
         dispatch = Dispatch.of(campaign, customers, aggregates, policy)
-    rules = [*_target_rules(target, aggregates), *(_dispatch_rules(dispatch, policy, aggregates) if dispatch else ())]
+    earlier = [not_again(campaign, aggregates)] if campaign and campaign.repeats else []
+    rules = [
+        *_target_rules(target, aggregates),
+        *earlier,
+        *(_dispatch_rules(dispatch, policy, aggregates) if dispatch else ()),
+    ]
     beside = dict(_beside(dispatch, policy, aggregates)) if dispatch else {}
     ranking = _Ranking.of(target, dispatch.medium if dispatch else None, aggregates)
     joined = aggregates.joined(with_holdout(customers, policy.holdout, frame.today))

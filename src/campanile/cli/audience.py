@@ -67,7 +67,7 @@ def audience_command(  # noqa: PLR0913, PLR0917 - click hands every option over
     project = open_project(root, home)
     at = moment(as_of, project)
     engine = engine or project.settings.database.engine
-    asked = _read(project, file) if file is not None else read_conditions_file(str(many), project)
+    asked = _read(project, file, at) if file is not None else read_conditions_file(str(many), project)
     if ids:
         _needs_place(ids)
     campaign = asked.campaign if isinstance(asked, _Asked) else None
@@ -146,14 +146,15 @@ class _Asked:
     campaign: CampaignSpec | None
 
 
-def _read(project: Project, file: str) -> _Asked:
+def _read(project: Project, file: str, as_of: datetime) -> _Asked:
     """What the file asks; read before the database is opened, so that a slip of the pen costs no profile."""
+    from campanile.plan.waves import wave_at
     from campanile.spec.targets import read_target_file
 
     campaign = _campaign_of(project, file)
     if campaign is not None:
         spec = project.campaign(campaign)
-        return _Asked(spec.target, project, spec)
+        return _Asked(spec.target, project, spec.in_wave(wave_at(spec, project, as_of)))
     target, named = read_target_file(file, project)
     return _Asked(target, replace(project, segments=named.segments, metrics=named.metrics), None)
 
@@ -167,12 +168,13 @@ def _select(asked: _Asked, database: CustomerDatabase, as_of: datetime) -> Audie
 def _count_other_plans(project: Project, spec: CampaignSpec, database: CustomerDatabase, as_of: datetime) -> None:
     """Lets the policy see what other plans are about to send and whom they have, as `campanile plan` does."""
     from campanile.ledger.store import Ledger
-    from campanile.plan.make import WAVE
     from campanile.plan.past import sync_others
+    from campanile.plan.waves import wave_at
 
     if Ledger.is_there(project.ledger_place):
         with Ledger.open(project.ledger_place) as ledger:
-            sync_others(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
+            wave = wave_at(project.campaign(spec.name), project, as_of)
+            sync_others(project, spec, wave, as_of=as_of, database=database, ledger=ledger)
 
 
 def _campaign_of(project: Project, file: str) -> str | None:

@@ -20,11 +20,12 @@ from campanile.cli.options import (
     progress,
     project_options,
 )
-from campanile.errors import CampanileError, UsageError
+from campanile.errors import CampanileError, UsageError, did_you_mean
 from campanile.messages.preview import MAX_SHOWN
 
 if TYPE_CHECKING:
     from campanile.ledger.store import Ledger
+    from campanile.spec.campaign import CampaignSpec
     from campanile.spec.project import Project
 
 # ruff: noqa: FBT001, PLR0913, PLR0917 - click passes every option as a parameter
@@ -37,11 +38,14 @@ _CLOCK_SLACK = timedelta(days=1)
 @click.argument("campaign")
 @project_options
 @click.option("--as-of", "as_of", help="Moment to look from, local to the shop; default is now.")
+@click.option("--wave", help="Day of the wave of a repeating campaign; default is the next one.")
 @json_option
-def plan_command(campaign: str, root: Path, home: Path | None, as_of: str | None, as_json: bool) -> None:
+def plan_command(
+    campaign: str, root: Path, home: Path | None, as_of: str | None, wave: str | None, as_json: bool
+) -> None:
     """Select, split and freeze CAMPAIGN; explain it before anything is sent."""
     project = open_project(root, home)
-    project.campaign(campaign)
+    _known_wave(project.campaign(campaign), wave)
     seen_from = moment(as_of, project)
     if seen_from > clock.now() + _CLOCK_SLACK:
         raise UsageError(f"--as-of {as_of} is in the future", "leave it out to plan from what is known now")
@@ -56,7 +60,7 @@ def plan_command(campaign: str, root: Path, home: Path | None, as_of: str | None
         Ledger.open(project.ledger_place) as ledger,
         progress("checking messages", quiet=as_json) as tell,
     ):
-        plan = make_plan(project, campaign, seen_from, database=database, ledger=ledger, progress=tell)
+        plan = make_plan(project, campaign, seen_from, database=database, ledger=ledger, wave=wave, progress=tell)
     if as_json:
         print_json(to_json(plan))
     else:
@@ -112,11 +116,19 @@ def _to_seeds(project: Project, campaign: str, ledger: Ledger) -> dict[str, int]
     show_default=True,
     help="Whether anything is handed over.",
 )
+@click.option("--wave", help="Day of the wave of a repeating campaign; default is the first of which something waits.")
 @click.option("--moved-here", is_flag=True, help="The ledger was moved here on purpose; no other one sends.")
 @click.option("--now", "at", help="Pretend that it is this moment, local to the shop. For rehearsals.")
 @json_option
 def run_command(
-    campaign: str, root: Path, home: Path | None, mode: str, moved_here: bool, at: str | None, as_json: bool
+    campaign: str,
+    root: Path,
+    home: Path | None,
+    mode: str,
+    wave: str | None,
+    moved_here: bool,
+    at: str | None,
+    as_json: bool,
 ) -> None:
     """Send what is due of the frozen plan of CAMPAIGN; by default only show it.
 
@@ -128,7 +140,7 @@ def run_command(
     pretended = moment(at, project)
     now = clock.now if at is None else lambda: pretended
     with progress("sending" if mode == "send" else "rendering", quiet=as_json) as tell:
-        report = run_campaign(project, campaign, mode=mode, now=now, progress=tell, moved=moved_here)
+        report = run_campaign(project, campaign, mode=mode, now=now, progress=tell, moved=moved_here, wave=wave)
     if as_json:
         print_json(report.to_json())
     else:
@@ -140,8 +152,9 @@ def run_command(
 @click.command("status")
 @click.argument("campaign")
 @project_options
+@click.option("--wave", help="Day of the wave of a repeating campaign; default is the first of which something waits.")
 @json_option
-def status_command(campaign: str, root: Path, home: Path | None, as_json: bool) -> None:
+def status_command(campaign: str, root: Path, home: Path | None, wave: str | None, as_json: bool) -> None:
     """Account for every planned message of CAMPAIGN: the states add up to the plan."""
     project = _planned_project(root, home, campaign)
     from campanile.ledger.store import Ledger
@@ -149,7 +162,7 @@ def status_command(campaign: str, root: Path, home: Path | None, as_json: bool) 
     from campanile.sending.status import status, status_text
 
     with Ledger.open(project.ledger_place) as ledger:
-        account = status(ledger, planned_record(ledger, campaign))
+        account = status(ledger, planned_record(ledger, campaign, wave))
     if as_json:
         print_json(account)
     else:
@@ -339,6 +352,12 @@ def _renew_page(project: Project) -> None:
     from campanile.registry.page import write_page
 
     write_page(project)
+
+
+def _known_wave(spec: CampaignSpec, wave: str | None) -> None:
+    """UsageError when the campaign has no such wave."""
+    if wave is not None and wave not in spec.waves:
+        raise UsageError(f'{spec.name} has no wave "{wave}"', did_you_mean(wave, spec.waves))
 
 
 def _planned_project(root: Path, home: Path | None, campaign: str) -> Project:

@@ -49,6 +49,26 @@ def assign(audience: ir.Table, *, split: Mapping[str, Decimal], stratify: Sequen
     return units.mutate(arm=_arm(units, split)).drop("_number", "_place", "_units", "_start")
 
 
+def assign_each(audience: ir.Table, *, split: Mapping[str, Decimal], stratify: Sequence[str], salt: str) -> ir.Table:
+    """The audience with two more columns, `arm` and `stratum`; each unit's arm is its own number's alone; lazy.
+
+    For campaigns whose customers come one after the other: whenever and with whomever a unit comes, it is in the same
+    arm. Sizes are the shares up to chance, so no stratum is exact.
+
+    Args:
+        audience: One row per unit, with customer_id.
+        split: Share of each arm; adds up to 1.
+        stratify: Columns whose values make the strata, for the estimate; nothing is pooled.
+        salt: The campaign; the same in all of its waves.
+    """
+    number = cast(ir.IntegerValue, arm_number(cast(ir.StringValue, audience["customer_id"]), salt)) % _PARTS
+    *firsts, (last, _) = cumulative_parts(split)
+    arm: ir.Value = ibis.literal(last)
+    for name, end in reversed(firsts):
+        arm = ibis.ifelse(number < end, name, arm)
+    return audience.mutate(stratum=_label(audience, stratify), arm=cast(ir.StringValue, arm))
+
+
 def _label(audience: ir.Table, stratify: Sequence[str]) -> ir.StringValue:
     """The values of a unit in words, as in `5 / gold`."""
     values = [cast(ir.StringValue, audience[name].cast("string").fill_null(UNKNOWN)) for name in stratify]

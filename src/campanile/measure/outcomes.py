@@ -61,12 +61,13 @@ _HANDED_OVER = (MessageState.ACCEPTED.value, MessageState.UNKNOWN.value)
 
 @dataclass(frozen=True)
 class Wave:
-    """One wave to be read.
+    """What is to be read: one wave, or all waves of a repeating campaign together.
 
     Attributes:
         campaign: Its own messages are no contact by others.
-        snapshot: Assignment Parquet: customer_id, arm, stratum, due_at (naive UTC), pre_orders, pre_revenue, the cuts.
-        messages: Parquet exported by the ledger.
+        snapshots: Assignment Parquets: customer_id, arm, stratum, due_at (naive UTC), pre_orders, pre_revenue, the
+            cuts. Who is in several waves is one unit, from the first of them on.
+        messages: Parquets exported by the ledger.
         window: How long responses count from due_at, half-open; days and hours are counted in UTC.
         read_at: Aware moment; nothing later is seen.
         list_rate: Margin as a share of list prices, where the shop's rate is one.
@@ -75,8 +76,8 @@ class Wave:
     """
 
     campaign: str
-    snapshot: Path
-    messages: Path
+    snapshots: tuple[Path, ...]
+    messages: tuple[Path, ...]
     window: Duration
     read_at: datetime
     list_rate: Decimal | None = None
@@ -191,9 +192,7 @@ def newest_order(database: CustomerDatabase, read_at: datetime) -> tuple[datetim
 
 def _units(database: CustomerDatabase, wave: Wave) -> ir.Table:
     """The assignment, one row per person, with the end of each one's window."""
-    if not wave.snapshot.is_file():
-        raise CampanileError(f"the snapshot {wave.snapshot.name} is missing", "restore it from a copy")
-    units = database.ibis.read_parquet(wave.snapshot)
+    units = _assigned(database, wave)
     lengths = {"months": wave.window.months, "days": wave.window.days, "hours": wave.window.hours}
     columns = (*("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue"), *wave.cuts)
     units = by_person(database, units.select(*columns), wave.cuts)
@@ -205,7 +204,19 @@ def _units(database: CustomerDatabase, wave: Wave) -> ir.Table:
 
 def merged_units(database: CustomerDatabase, wave: Wave) -> Merged:
     """What merges of records after the assignment did to it."""
-    return count_merged(database, database.ibis.read_parquet(wave.snapshot))
+    return count_merged(database, _assigned(database, wave))
+
+
+def _assigned(database: CustomerDatabase, wave: Wave) -> ir.Table:
+    """The assignment, one row per customer record: that of its first wave."""
+    missing = next((path for path in wave.snapshots if not path.is_file()), None)
+    if missing is not None:
+        raise CampanileError(f"the snapshot {missing.name} is missing", "restore it from a copy")
+    units = database.ibis.read_parquet(list(wave.snapshots))
+    if len(wave.snapshots) == 1:
+        return units
+    place = ibis.row_number().over(group_by="customer_id", order_by=units["due_at"])
+    return units.mutate(_place=place).filter(ibis._["_place"] == 0).drop("_place")
 
 
 @dataclass(frozen=True)
@@ -307,7 +318,7 @@ def _contacted_by_others(database: CustomerDatabase, wave: Wave, windows: _Windo
 
 
 def _messages(database: CustomerDatabase, wave: Wave) -> ir.Table:
-    messages = database.by_person(database.ibis.read_parquet(wave.messages).select("customer_id", "state"))
+    messages = database.by_person(database.ibis.read_parquet(list(wave.messages)).select("customer_id", "state"))
     return messages.group_by("customer_id").aggregate(
         planned=messages.count().cast("int64"),
         handed_over=messages["state"].isin(_HANDED_OVER).sum().cast("int64"),

@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from campanile.spec.campaign import ONLY_WAVE
 from campanile.spec.conditions import metrics_needed, segments_needed
 from campanile.spec.loader import FileReport, load_document
 from campanile.spec.own_metrics import METRICS_FILE
@@ -23,7 +24,7 @@ from campanile.spec.project import Project
 _REFERENCE = re.compile(rb"""{%[-+]?\s*(?:extends|include)\s+["']([\w.-]+)["']""")
 
 
-def frozen_spec(project: Project, campaign: str) -> dict[str, Any]:
+def frozen_spec(project: Project, campaign: str, wave: str = ONLY_WAVE) -> dict[str, Any]:
     """Campaign, experiment, segments, metrics, economics, templates and what recipients see of the settings, as now.
 
     Keys: `campaign`, `experiment` (None without one), `own_metrics`, `segments`, `metrics`, `economics`, `templates`
@@ -32,7 +33,7 @@ def frozen_spec(project: Project, campaign: str) -> dict[str, Any]:
     spec = project.campaign(campaign)
     economics = project.settings.economics
     return {
-        "campaign": _data(project.root, f"campaigns/{campaign}.yaml"),
+        "campaign": _on_its_day(_data(project.root, f"campaigns/{campaign}.yaml"), wave),
         "experiment": _data(project.root, f"experiments/{campaign}.yaml") if spec.measured else None,
         "own_metrics": _own_metrics(project, campaign) if spec.measured else {},
         "segments": _named(project, "segments", segments_needed(spec.target, project.segments)),
@@ -73,6 +74,13 @@ def _named(project: Project, key: str, names: Collection[str]) -> dict[str, Any]
         return None
     named = _data(project.root, "segments.yaml")[key]
     return {name: named[name] for name in sorted(names)}
+
+
+def _on_its_day(campaign: Any, wave: str) -> Any:
+    """The campaign's file with the day of its wave as that of sending."""
+    if wave == ONLY_WAVE:
+        return campaign
+    return {**campaign, "timing": {**campaign["timing"], "start": wave}}
 
 
 def _own_metrics(project: Project, campaign: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from campanile.customers.database import CustomerDatabase
 from campanile.customers.engine import batches, parquet_rows
 from campanile.customers.profile import ensure_profile
 from campanile.customers.published import refuse
-from campanile.design.assign import assign
+from campanile.design.assign import assign, assign_each
 from campanile.errors import CampanileError
 from campanile.events import CONTROL, PlannedMessage
 from campanile.ledger.records import PlanRecord
@@ -37,11 +37,12 @@ from campanile.messages.render import CampaignMessages, open_messages
 from campanile.plan.freeze import fingerprint, frozen_spec
 from campanile.plan.needs import fields_read
 from campanile.plan.outlook import Money, outlook_of, worth_of_orders
-from campanile.plan.past import sync_others, sync_past
+from campanile.plan.past import sync_others, sync_past, wait_for_earlier
 from campanile.plan.snapshot import remove_drafts, snapshot_relation, write_snapshot
 from campanile.plan.sound import needs_sound_data
 from campanile.plan.strength import strength_of
 from campanile.plan.types import Left, Load, Outlook, Plan, Strength, from_summary, summary
+from campanile.plan.waves import wave_at
 from campanile.plan.weigh import weigh, weigh_policy
 from campanile.spec.campaign import CampaignSpec
 from campanile.spec.project import Project
@@ -49,8 +50,6 @@ from campanile.spec.vocabulary import load_vocabulary
 
 #: Messages in one batch: what one Prefect task sends.
 BATCH = 5_000
-#: A campaign with one date has one wave.
-WAVE = "1"
 STEP = "message"
 #: How far back `pre_…` looks at least: an audience is often chosen for having bought nothing lately.
 _YEAR = clock.Duration(days=365)
@@ -67,9 +66,10 @@ def make_plan(  # noqa: PLR0913 - the stores come from outside, so that a flow o
     *,
     database: CustomerDatabase,
     ledger: Ledger,
+    wave: str | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Plan:
-    """The frozen plan of the campaign's wave; the one already begun, unchanged, when sending has begun.
+    """The frozen plan of one wave of the campaign; the one already begun, unchanged, when sending has begun.
 
     Args:
         project: What is committed.
@@ -77,6 +77,7 @@ def make_plan(  # noqa: PLR0913 - the stores come from outside, so that a flow o
         as_of: Aware moment; nothing later is seen.
         database: The shop's customers.
         ledger: Where the plan is registered.
+        wave: Which one of a repeating campaign; default: the first of which something can still go out at `as_of`.
         progress: Told (messages checked, messages in all).
 
     Raises:
@@ -84,15 +85,18 @@ def make_plan(  # noqa: PLR0913 - the stores come from outside, so that a flow o
             Nothing is registered then.
     """
     refuse(project, "a plan")
-    spec = project.campaign(campaign)
-    known = stored_plan(ledger, campaign)
+    whole = project.campaign(campaign)
+    wave = wave or wave_at(whole, project, as_of)
+    spec = whole.in_wave(wave)
+    known = stored_plan(ledger, campaign, wave)
     if known is not None and known.begun:
         return known
     needs_sound_data(project, database, as_of)
     sync_past(project, database, ledger, spec)
-    sync_others(project, spec, WAVE, as_of=as_of, database=database, ledger=ledger)
+    wait_for_earlier(project, whole, wave, as_of=as_of, ledger=ledger)
+    sync_others(project, spec, wave, as_of=as_of, database=database, ledger=ledger)
     ensure_profile(project, database, as_of, fields=fields_read(project))
-    work = _Work(project, spec, as_of, database, ledger)
+    work = _Work(project, spec, wave, as_of, database, ledger)
     audience = select(spec.target, database, as_of, project=project, campaign=spec)
     path, digest, arms = work.split(audience)
     messages = open_messages(project, campaign, columns=audience.eligible.columns)
@@ -123,6 +127,7 @@ class _Work:
 
     project: Project
     spec: CampaignSpec
+    wave: str
     as_of: datetime
     database: CustomerDatabase
     ledger: Ledger
@@ -142,7 +147,10 @@ class _Work:
         shares = experiment.split if experiment else {"treatment": Decimal(1)}
         strata = experiment.stratify if experiment else ()
         window = experiment.primary.window if experiment else clock.Duration(days=30)
-        assigned = assign(audience.eligible, split=shares, stratify=strata, salt=f"{self.spec.name}:{WAVE}")
+        if self.spec.repeats:
+            assigned = assign_each(audience.eligible, split=shares, stratify=strata, salt=self.spec.name)
+        else:
+            assigned = assign(audience.eligible, split=shares, stratify=strata, salt=f"{self.spec.name}:{self.wave}")
         relation = snapshot_relation(
             assigned,
             self.database,
@@ -184,7 +192,7 @@ class _Work:
         due = due_at.replace(tzinfo=UTC)
         customer, medium = str(row["customer_id"]), self.spec.channel.use
         return PlannedMessage(
-            message_id=message_id(self.spec.name, WAVE, STEP, customer),
+            message_id=message_id(self.spec.name, self.wave, STEP, customer),
             customer_id=customer,
             arm=str(row["arm"]),
             step=STEP,
@@ -221,16 +229,16 @@ class _Work:
         messages: CampaignMessages,
     ) -> Plan:
         """The plan, now in the ledger with all of its messages."""
-        frozen = frozen_spec(self.project, self.spec.name)
+        frozen = frozen_spec(self.project, self.spec.name, self.wave)
         print_ = fingerprint(frozen)
         experiment = self.project.experiment(self.spec.name)
         strength = strength_of(experiment, arms) if experiment else None
         policy = weigh_policy(audience, self.project.settings.policy.marketing_share)
-        identity = f"{self.spec.name}:{WAVE}:{print_}:{digest}:{clock.iso(self.as_of)}"
+        identity = f"{self.spec.name}:{self.wave}:{print_}:{digest}:{clock.iso(self.as_of)}"
         draft = Plan(
             plan_id=hashlib.sha256(identity.encode()).hexdigest()[:16],
             campaign=self.spec.name,
-            wave=WAVE,
+            wave=self.wave,
             as_of=self.as_of,
             fingerprint=print_,
             snapshot=path.relative_to(self.project.home).as_posix(),
@@ -247,7 +255,7 @@ class _Work:
         )
         record = _record(draft, frozen, digest)
         self.ledger.register(record, self.messages(path, messages.variables))
-        remove_drafts(self.folder, {path.name})
+        remove_drafts(self.folder, {Path(each.snapshot).name for each in self.ledger.plans()})
         return draft
 
     def outlook(self, path: Path, arms: dict[str, int], strength: Strength | None) -> Outlook | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from campanile import clock
 from campanile.audience.policy import scopes_of
 from campanile.audience.reach import reach_of
 from campanile.customers.database import CustomerDatabase
@@ -19,12 +18,10 @@ from campanile.ledger.commitments import Around, commitments
 from campanile.ledger.records import PlanRecord
 from campanile.ledger.refusals import SIGNATURE, TOPIC, erased_among, refused_in
 from campanile.ledger.store import Ledger
+from campanile.plan.waves import due_between, due_waves
 from campanile.spec.campaign import CampaignSpec, Timing
 from campanile.spec.fields import MEDIA
 from campanile.spec.project import Project
-
-#: How far the clocks of the world are from UTC.
-_EASTERNMOST, _WESTERNMOST = timedelta(hours=14), timedelta(hours=-12)
 
 
 def sync_past(project: Project, database: CustomerDatabase, ledger: Ledger, spec: CampaignSpec | None = None) -> None:
@@ -74,6 +71,21 @@ def _addresses(database: CustomerDatabase) -> Iterator[tuple[str, str]]:
                 yield from ((channel, str(value)) for value in batch.column(0).to_pylist() if value)
 
 
+def wait_for_earlier(project: Project, spec: CampaignSpec, wave: str, *, as_of: datetime, ledger: Ledger) -> None:
+    """Nothing, when no earlier wave of a repeating campaign waits to be sent: its customers are not known to be taken.
+
+    Raises:
+        CampanileError: One does.
+    """
+    for record in ledger.plans():
+        earlier = spec.repeats and record.campaign == spec.name and record.wave < wave
+        if earlier and record.state == "planned" and record.wave in due_waves(spec, project, as_of):
+            raise CampanileError(
+                f"wave {record.wave} of {spec.name} waits to be sent; nobody knows yet whom {wave} must leave out",
+                f"run `campanile run {spec.name}` first, or plan when its deadline has passed",
+            )
+
+
 def sync_others(  # noqa: PLR0913 - what is planned, from when it is seen, and the stores
     project: Project, spec: CampaignSpec, wave: str, *, as_of: datetime, database: CustomerDatabase, ledger: Ledger
 ) -> None:
@@ -82,7 +94,7 @@ def sync_others(  # noqa: PLR0913 - what is planned, from when it is seen, and t
     Raises:
         CampanileError: The snapshot of another campaign of the same days is gone.
     """
-    policy, due = project.settings.policy, _due_between(spec.timing, project)
+    policy, due = project.settings.policy, due_between(spec.timing, project)
     caps = [cap for _, cap in scopes_of(policy, spec.channel.use)]
     after = min((cap.within.before(due[0]) for cap in caps), default=due[0])
     before = max((cap.within.after(due[1]) for cap in caps), default=due[0])
@@ -97,14 +109,14 @@ def _rivals(project: Project, spec: CampaignSpec, wave: str, ledger: Ledger) -> 
     A campaign keeps its customers when its priority is the same or higher, and when its sending has begun: then its
     plan is frozen, whatever its priority.
     """
-    first, last = _due_between(spec.timing, project)
+    first, last = due_between(spec.timing, project)
     near = timedelta(days=1)
     found = []
     for record in ledger.plans():
         mine = (record.campaign, record.wave) == (spec.name, wave)
         if mine or record.purpose != "marketing":
             continue
-        starts, ends = _due_between(Timing.model_validate(record.campaign_part("timing")), project)
+        starts, ends = due_between(Timing.model_validate(record.campaign_part("timing")), project)
         if starts <= last + near and ends >= first - near:
             begun = ledger.begun(record.plan_id)
             found.append((not begun, -record.priority, record, begun or record.priority >= spec.priority))
@@ -120,12 +132,3 @@ def _snapshot_of(record: PlanRecord, project: Project) -> Path:
         again = "" if record.state != "planned" else f", or run `campanile plan {record.campaign}`"
         raise CampanileError(what, f"restore it from a backup{again}")
     return snapshot
-
-
-def _due_between(timing: Timing, project: Project) -> tuple[datetime, datetime]:
-    """The first and the last moment at which anybody's message of the campaign can be due."""
-    if timing.clock == "shop":
-        due = clock.local_moment(timing.start, timing.at, project.zone)
-        return due, due
-    local = datetime.combine(timing.start, timing.at, tzinfo=UTC)
-    return local - _EASTERNMOST, local - _WESTERNMOST

@@ -16,6 +16,7 @@ from typing import Any
 from campanile.errors import CampanileError
 from campanile.plan.freeze import frozen_spec
 from campanile.report.readout import Deviation
+from campanile.spec.campaign import ONLY_WAVE
 from campanile.spec.flow import flow_text
 from campanile.spec.loader import FileReport, Path_, load_document
 from campanile.spec.own_metrics import METRICS_FILE
@@ -29,10 +30,12 @@ _PATIENCE = 10
 _LONGEST = 160
 
 
-def deviations(project: Project, campaign: str, registered: Mapping[str, Any]) -> tuple[Deviation, ...]:
+def deviations(
+    project: Project, campaign: str, registered: Mapping[str, Any], wave: str = ONLY_WAVE
+) -> tuple[Deviation, ...]:
     """Every key that differs today from what was registered, in the order of `_files`."""
     try:
-        today = frozen_spec(project, campaign)
+        today = frozen_spec(project, campaign, wave)
     except CampanileError:
         today = {}
     found = []

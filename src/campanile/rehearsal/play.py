@@ -26,7 +26,7 @@ from campanile.events import CONTROL
 from campanile.ledger.store import Ledger
 from campanile.measure.types import Comparison
 from campanile.plan.explain import explain
-from campanile.plan.make import STEP, WAVE, make_plan, message_id
+from campanile.plan.make import STEP, make_plan, message_id
 from campanile.plan.types import Plan
 from campanile.readout.read import read_out
 from campanile.registry.page import write_page
@@ -37,6 +37,7 @@ from campanile.report.files import write_readout
 from campanile.report.readout import Readout
 from campanile.sending.run import run_campaign
 from campanile.sending.status import status, status_text
+from campanile.spec.campaign import ONLY_WAVE
 from campanile.spec.project import Project
 from campanile.spec.settings import LedgerSettings
 
@@ -247,7 +248,9 @@ class _Stage:
         units = pq.read_table(snapshot, columns=["customer_id", "arm"]).to_pydict()
         pairs = zip(units["customer_id"], units["arm"], strict=True)
         return {
-            unit for unit, arm in pairs if arm != CONTROL and message_id(self.campaign, WAVE, STEP, unit) in arrived
+            unit
+            for unit, arm in pairs
+            if arm != CONTROL and message_id(self.campaign, ONLY_WAVE, STEP, unit) in arrived
         }
 
     def _with_server(self, port: int) -> Project:

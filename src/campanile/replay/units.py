@@ -136,8 +136,8 @@ def _measured(  # noqa: PLR0913, PLR0917
     with _no_messages() as messages:
         wave = Wave(
             experiment.campaign,
-            snapshot,
-            messages,
+            (snapshot,),
+            (messages,),
             window=experiment.primary.window,
             read_at=now,
             list_rate=terms.list_rate,

@@ -16,14 +16,15 @@ from campanile.errors import CampanileError, Problem, ProblemsError, cure_of, di
 from campanile.events import EventType
 from campanile.ledger import Ledger
 from campanile.ledger.refusals import Refused, suppress_all, suppression_list
-from campanile.plan.make import STEP, WAVE, message_id
+from campanile.plan.make import STEP, message_id
 from campanile.responses import own
 from campanile.responses.identity import message_id_of
 from campanile.responses.inbox import Arrival, keep
+from campanile.spec.campaign import ONLY_WAVE
 from campanile.spec.fields import MEDIA
 
 _COLUMNS = ("channel", "address", "reason", "source", "at")
-_ANSWERS = ("campaign", "customer_id", "message_id", "at", "kind", "words")
+_ANSWERS = ("campaign", "wave", "customer_id", "message_id", "at", "kind", "words")
 #: What `kind` may say of an answer that was given elsewhere.
 _KINDS = {
     "reply": EventType.INBOUND,
@@ -92,8 +93,8 @@ def export_suppressions(ledger: Ledger, path: Path) -> int:
 def import_answers(ledger: Ledger, path: Path, zone: ZoneInfo, *, now: datetime) -> Taken:
     """What a list of replies and call results adds to the inbox; the same row again changes nothing.
 
-    Columns: `message_id`, or `campaign` and `customer_id`; `kind` (reply, call, visit, stop); `at` and `words` if there
-    are. Moments without an offset are the shop's.
+    Columns: `message_id`, or `campaign` and `customer_id`, with `wave` where the campaign repeats; `kind` (reply, call,
+    visit, stop); `at` and `words` if there are. Moments without an offset are the shop's.
 
     Raises:
         ProblemsError: With the lines that cannot be read; then nothing is kept.
@@ -131,7 +132,7 @@ def _answer(row: Mapping[str, str], zone: ZoneInfo, now: datetime) -> dict[str, 
         campaign, customer = row.get("campaign", ""), row.get("customer_id", "")
         if not (campaign and customer):
             raise ValueError("neither message_id nor campaign and customer_id")
-        message = message_id(campaign, WAVE, STEP, customer)
+        message = message_id(campaign, row.get("wave", "") or ONLY_WAVE, STEP, customer)
     at = clock.parse_moment(row["at"], zone) if row.get("at") else None
     if at is not None and at > now:
         raise ValueError("at has not come yet")

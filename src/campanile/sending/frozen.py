@@ -15,9 +15,18 @@ from campanile.spec.project import Project
 _SEEN = ("campaign", "templates", "shop", "channels")
 
 
-def planned_record(ledger: Ledger, campaign: str) -> PlanRecord:
-    """The campaign's latest plan; CampanileError when it was never planned."""
-    plan = ledger.plan(campaign)
+def planned_record(ledger: Ledger, campaign: str, wave: str | None = None) -> PlanRecord:
+    """The plan of a wave; by default of the first of which something waits, or of the latest.
+
+    Raises:
+        CampanileError: It was never planned.
+    """
+    plan = ledger.plan(campaign, wave)
+    if plan is None and wave is not None:
+        raise CampanileError(f"wave {wave} of {campaign} is not planned", f"run `campanile plan {campaign}`")
+    if wave is None:
+        waiting = (record for record in ledger.plans() if record.campaign == campaign and record.state != "sent")
+        plan = min(waiting, key=lambda record: record.wave, default=plan)
     if plan is None:
         raise CampanileError(f"{campaign} is not planned", f"run `campanile plan {campaign}`")
     return plan
@@ -26,7 +35,7 @@ def planned_record(ledger: Ledger, campaign: str) -> PlanRecord:
 def check_frozen(project: Project, ledger: Ledger, plan: PlanRecord) -> None:
     """Returns when the snapshot and everything that recipients see are as planned; CampanileError otherwise."""
     _check_snapshot(project, plan)
-    now = json.loads(json.dumps(frozen_spec(project, plan.campaign)))
+    now = json.loads(json.dumps(frozen_spec(project, plan.campaign, plan.wave)))
     begun = ledger.begun(plan.plan_id)
     parts = _SEEN if begun else tuple(now)
     changed = [part for part in parts if part in plan.spec and plan.spec[part] != now[part]]

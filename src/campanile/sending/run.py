@@ -134,6 +134,7 @@ def run_campaign(  # noqa: PLR0913 - what a person may say on the command line
     now: Now = clock.now,
     progress: Progress | None = None,
     moved: bool = False,
+    wave: str | None = None,
 ) -> RunReport:
     """What the run came to. Ctrl-C and SIGTERM end it gently.
 
@@ -144,6 +145,7 @@ def run_campaign(  # noqa: PLR0913 - what a person may say on the command line
         now: Tells the present moment.
         progress: Told (messages in a final state, messages in all).
         moved: Whether a person says that the ledger was moved here on purpose; from now on it sends from here.
+        wave: Which one of a repeating campaign; default: the first of which something waits.
 
     Raises:
         CampanileError: There is no plan, its files changed, another process sends, the ledger is a copy, or sending had
@@ -154,9 +156,9 @@ def run_campaign(  # noqa: PLR0913 - what a person may say on the command line
         raise UsageError(f'no mode "{mode}"', did_you_mean(mode, get_args(Mode)))
     tell = progress or (lambda _done, _total: None)
     if mode == "send":
-        return asyncio.run(_send(project, campaign, now, tell, moved=moved))
+        return asyncio.run(_send(project, campaign, now, tell, moved=moved, wave=wave))
     with Ledger.open(project.ledger_place) as ledger:
-        plan = planned_record(ledger, campaign)
+        plan = planned_record(ledger, campaign, wave)
         check_frozen(project, ledger, plan)
         would = dry_run(ledger, plan, render=_renderer(project, campaign, now), now=now(), progress=tell)
         return RunReport("dry-run", status(ledger, plan), would, ledger.next_due(plan.plan_id))
@@ -179,7 +181,7 @@ def ask_about(project: Project, campaign: str, *, now: Now = clock.now) -> Asked
 
 @asynccontextmanager
 async def open_dispatch(
-    project: Project, campaign: str, *, now: Now = clock.now, moved: bool = False
+    project: Project, campaign: str, *, now: Now = clock.now, moved: bool = False, wave: str | None = None
 ) -> AsyncIterator[Dispatch]:
     """A campaign ready to be sent, with the right to send from its ledger until the end of the block.
 
@@ -191,7 +193,7 @@ async def open_dispatch(
         if moved:
             move_here(ledger)
         keep_place(ledger, cure=f"say so: campanile run {campaign} --mode send --moved-here")
-        plan = planned_record(ledger, campaign)
+        plan = planned_record(ledger, campaign, wave)
         _refuse_paused(ledger, plan)
         check_frozen(project, ledger, plan)
         channel = _channel(project, plan)
@@ -214,8 +216,10 @@ async def open_dispatch(
                 ledger.set_state(plan.plan_id, "sent")
 
 
-async def _send(project: Project, campaign: str, now: Now, progress: Progress, *, moved: bool) -> RunReport:
-    async with open_dispatch(project, campaign, now=now, moved=moved) as dispatch:
+async def _send(  # noqa: PLR0913
+    project: Project, campaign: str, now: Now, progress: Progress, *, moved: bool, wave: str | None
+) -> RunReport:
+    async with open_dispatch(project, campaign, now=now, moved=moved, wave=wave) as dispatch:
         tally = dispatch.ledger.tally(dispatch.plan.plan_id)
         done = tally.planned - tally.unfinished
 

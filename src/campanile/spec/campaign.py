@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -35,6 +35,10 @@ Purpose = Literal["marketing", "service"]
 OfferKind = Literal[
     "coupon", "percent", "gift", "trial", "bundle", "points", "fee-waiver", "early-access", "content", "service"
 ]
+
+
+#: The name of the wave of a campaign that goes out once.
+ONLY_WAVE = "1"
 
 
 def purpose_of(objective: object) -> Purpose:
@@ -93,7 +97,7 @@ class Offer(Spec):
 class Timing(Spec):
     """When messages go out."""
 
-    start: Date = Field(description="The day of sending.")
+    start: Date = Field(description="The day of sending; of a repeating campaign that of its first wave.")
     at: ClockTime = Field(description="The time of sending on that day, in quotes.")
     clock: Literal["shop", "customer"] = Field(
         "shop", description="Whose time zone `at`, `quiet` and the last day of the offer mean."
@@ -105,9 +109,51 @@ class Timing(Spec):
         Duration(days=3), description="A message this much later than its moment expires instead of being sent."
     )
 
+    every: Length | None = Field(
+        None, description="How often it goes out again: a wave each day (1d), week (1w) or month (1m); default: once."
+    )
+    until: Date | None = Field(None, description="The last day on which a wave of a repeating campaign may go out.")
+    again: Length | None = Field(
+        None,
+        description="After how long a repeating campaign may choose a customer once more, counted between days of "
+        "waves; default: never, so that everybody gets it once.",
+    )
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """The day of every wave, counted from the first, so that the 31st does not become the 28th for good.
+
+        >>> timing = Timing(start="2026-01-31", at="10:30", every="1m", until="2026-04-01")
+        >>> [f"{day:%m-%d}" for day in timing.days]
+        ['01-31', '02-28', '03-31']
+        """
+        if self.every is None or self.until is None:
+            return (self.start,)
+        midnight = datetime.combine(self.start, time(), tzinfo=UTC)
+        found, number = [self.start], 1
+        while (day := (self.every * number).after(midnight).date()) <= self.until:
+            found.append(day)
+            number += 1
+        return tuple(found)
+
     def expiry(self, due: datetime) -> datetime:
         """From when on a message that was due at that moment is not sent any more."""
         return self.deadline.after(due)
+
+    @model_validator(mode="after")
+    def _repeats_to_an_end(self) -> Timing:
+        if self.every is None:
+            for key in ("until", "again"):
+                if getattr(self, key) is not None:
+                    raise Unreadable(f"{key} without every", "write every: 1w, or leave it out")
+            return self
+        if self.every.hours or not (self.every.days or self.every.months):
+            raise Unreadable("every wants days, weeks or months", "write every: 1d, 1w or 1m")
+        if self.until is None:
+            raise Unreadable("every without until: nobody could say when the experiment ends", "add until: 2026-12-31")
+        if self.until < self.start:
+            raise Unreadable(f"until {self.until} is before start {self.start}", "name a later day")
+        return self
 
     @model_validator(mode="after")
     def _not_in_quiet_hours(self) -> Timing:
@@ -199,6 +245,22 @@ class CampaignSpec(Spec):
     def measured(self) -> bool:
         """Whether an experiment judges this campaign."""
         return self.experiment != "none"
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it goes out in several waves."""
+        return self.timing.every is not None
+
+    @property
+    def waves(self) -> tuple[str, ...]:
+        """The names of its waves: 1 for a campaign of one date, else the day of each."""
+        return tuple(day.isoformat() for day in self.timing.days) if self.repeats else (ONLY_WAVE,)
+
+    def in_wave(self, wave: str) -> CampaignSpec:
+        """The campaign as it goes out in one wave: on that wave's day."""
+        if not self.repeats:
+            return self
+        return self.model_copy(update={"timing": self.timing.model_copy(update={"start": date.fromisoformat(wave)})})
 
     def offer_for(self, arm: str) -> Offer:
         """The offer that this arm gets."""
