@@ -350,7 +350,7 @@ class TestConnections:
         async def run() -> None:
             sendgrid = channel(fake, connections=3)
             await sendgrid.open()
-            await asyncio.to_thread(wait_until, lambda: not fake.open_now)
+            await asyncio.to_thread(wait_until, lambda: fake.connections and not fake.open_now)
             fake.most_open = 0
             await asyncio.gather(*(sendgrid.hand_over(mail(f"slow.{n}@mail.example", n)) for n in range(12)))
             await sendgrid.close()
@@ -417,6 +417,61 @@ class TestCancelled:
 
         assert isinstance(asyncio.run(run()), WithdrawnError)
         assert fake.recipients() == ["slow.1@mail.example"]
+
+
+class TestRecords:
+    """Lost answers, looked up in SendGrid's mail log (delivery §7.4)."""
+
+    def found(self, fake: SendgridFake, *messages: Message) -> list[Receipt | None]:
+        async def run() -> list[Receipt | None]:
+            sendgrid = channel(fake)
+            await sendgrid.open()
+            try:
+                return [await sendgrid.find(message, since=datetime.now(UTC)) for message in messages]
+            finally:
+                await sendgrid.close()
+
+        return asyncio.run(run())
+
+    def test_tell_what_was_taken_and_say_nothing_of_the_rest(self, fake: SendgridFake) -> None:
+        lost = [mail(f"{fate}@mail.example", n) for n, fate in enumerate(("hang", "503taken", "503", "close"))]
+        assert {receipt.outcome for receipt in send(channel(fake), *lost)} == {Outcome.UNKNOWN}
+        fake.faults = {"": "", **{message.to: "fine" for message in lost}}
+        found = self.found(fake, *lost)
+        assert [receipt and receipt.outcome for receipt in found] == [
+            Outcome.ACCEPTED, Outcome.ACCEPTED, None, Outcome.ACCEPTED,
+        ]  # fmt: skip
+        assert found[0] is not None
+        assert (found[0].provider_id, found[0].detail) == ("log-0", "in its log as delivered")
+
+    def test_tell_messages_of_one_run_to_one_person_apart(self, fake: SendgridFake) -> None:
+        send(channel(fake), mail("li@mail.example", 1))
+        (found,) = self.found(fake, mail("li@mail.example", 2))
+        assert found is None, "the same person in the same run, another message"
+
+    def test_wait_for_a_rate_limit(self, fake: SendgridFake) -> None:
+        send(channel(fake), mail("li@mail.example", 1))
+        fake.headers_of_429 = {"Retry-After": "1"}
+        fake.faults = {"": "once-429"}
+        (found,) = self.found(fake, mail("li@mail.example", 1))
+        assert found is not None
+
+    def test_of_an_odd_address_are_not_asked(self, fake: SendgridFake) -> None:
+        assert self.found(fake, mail("o'hara@mail.example", 1)) == [None]
+        assert fake.requests == []
+
+    @pytest.mark.parametrize(
+        ("fate", "said"), [("503", "its log answers 503"), ("html", "in a way that SendGrid does")]
+    )
+    def test_that_cannot_be_had_are_a_sentence(self, fake: SendgridFake, fate: str, said: str) -> None:
+        fake.faults = {"": fate}
+        with pytest.raises(ChannelUnavailableError, match=said):
+            self.found(fake, mail("li@mail.example", 1))
+
+    def test_are_refused_to_a_revoked_key(self, fake: SendgridFake) -> None:
+        fake.key = "another"
+        with pytest.raises(ChannelUnavailableError, match="refuses the key"):
+            self.found(fake, mail("li@mail.example", 1))
 
 
 def test_nothing_it_logs_holds_an_address_or_the_key(fake: SendgridFake, caplog: pytest.LogCaptureFixture) -> None:

@@ -229,7 +229,7 @@ class TestConnections:
         async def run() -> None:
             twilio = channel(fake, connections=3)
             await twilio.open()
-            await asyncio.to_thread(wait_until, lambda: not fake.open_now)
+            await asyncio.to_thread(wait_until, lambda: fake.connections and not fake.open_now)
             fake.most_open = 0
             await asyncio.gather(*(twilio.hand_over(sms(number, n)) for n, number in enumerate(numbers)))
             await twilio.close()
@@ -238,6 +238,54 @@ class TestConnections:
         assert fake.most_open == 3
         assert fake.connections <= 4, "one to look whether Twilio is there, three for the messages"
         assert sorted(fake.recipients()) == numbers
+
+
+class TestRecords:
+    """Lost answers, looked up in Twilio's list of messages (delivery §7.4)."""
+
+    def found(self, fake: TwilioFake, *messages: Message, since: datetime | None = None) -> list[Receipt | None]:
+        async def run() -> list[Receipt | None]:
+            twilio = channel(fake)
+            await twilio.open()
+            try:
+                return [await twilio.find(message, since=since or datetime.now(UTC)) for message in messages]
+            finally:
+                await twilio.close()
+
+        return asyncio.run(run())
+
+    def test_tell_what_was_taken_and_say_nothing_of_the_rest(self, fake: TwilioFake) -> None:
+        fates = ("hang", "503taken", "503", "close")
+        lost = [sms(f"+86138001380{n:02d}", n, text=f"【优选】 {n}") for n in range(len(fates))]
+        fake.faults = {message.to: fate for message, fate in zip(lost, fates, strict=True)}
+        assert {receipt.outcome for receipt in send(channel(fake), *lost)} == {Outcome.UNKNOWN}
+        fake.faults = {}
+        found = self.found(fake, *lost)
+        assert [receipt and receipt.outcome for receipt in found] == [
+            Outcome.ACCEPTED, Outcome.ACCEPTED, None, Outcome.ACCEPTED,
+        ]  # fmt: skip
+        assert [receipt.provider_id for receipt in found if receipt] == [each.sid for each in fake.taken]
+
+    def test_of_another_text_or_an_earlier_day_are_another_message(self, fake: TwilioFake) -> None:
+        send(channel(fake), sms(text="Hello"))
+        assert self.found(fake, sms(text="Goodbye")) == [None]
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        assert self.found(fake, sms(text="Hello"), since=tomorrow) == [None]
+        assert self.found(fake, sms(text="Hello")) != [None]
+
+    @pytest.mark.parametrize(
+        ("fate", "said"),
+        [("503", "its list answers 503"), ("html", "in a way that Twilio does"), ("close", "connection lost")],
+    )
+    def test_that_cannot_be_had_are_a_sentence(self, fake: TwilioFake, fate: str, said: str) -> None:
+        fake.faults = {"": fate}
+        with pytest.raises(ChannelUnavailableError, match=said):
+            self.found(fake, sms())
+
+    def test_are_refused_to_a_revoked_key(self, fake: TwilioFake) -> None:
+        fake.secret = "another"
+        with pytest.raises(ChannelUnavailableError, match=r"refuses the key \(401\)"):
+            self.found(fake, sms())
 
 
 def test_nothing_it_logs_holds_a_number_a_text_or_a_key(fake: TwilioFake, caplog: pytest.LogCaptureFixture) -> None:

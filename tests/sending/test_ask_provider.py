@@ -45,8 +45,9 @@ class Provider:
     async def hand_over(self, message: Message) -> Receipt:
         raise AssertionError("asking hands nothing over")
 
-    async def find(self, message: Message) -> Receipt | None:
+    async def find(self, message: Message, *, since: datetime) -> Receipt | None:
         assert self.is_open
+        assert since == NOW
         if len(self.asked) >= self.down_after:
             raise ChannelUnavailableError("the provider does not answer", "try again later")
         self.asked.append(message)

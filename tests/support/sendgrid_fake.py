@@ -6,6 +6,7 @@ Rules and where they stand: delivery §1.1 (which names the pages), each in a co
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -48,13 +49,35 @@ class SendgridFake(Fake):
         except (ValueError, LookupError, TypeError):
             return ""
 
+    def log(self, request: Request) -> Reply:
+        """The mail log as delivery §1.4 tells of it: a query by recipient and category, then one message by its id."""
+        if request.headers.get("authorization") != f"Bearer {self.key}":
+            return error(401, "authorization required", None)
+        if request.method == "GET":
+            number = int(request.path.rpartition("-")[2])
+            mail = self.taken[number]
+            return Reply.of(200, {"sg_message_id": f"log-{number}", "custom_args": {"cmp_mid": mail.message_id}})
+        asked = re.fullmatch(r"to_email = '([^']+)' AND categories IN \('([^']+)'\)", json.loads(request.body)["query"])
+        if asked is None:
+            return error(400, "bad query", "query")
+        found = [
+            {"sg_message_id": f"log-{number}", "to_email": mail.to, "status": "delivered"}
+            for number, mail in enumerate(self.taken)
+            if mail.to == asked[1] and asked[2] in mail.request["categories"]
+        ]
+        return Reply.of(200, {"messages": found})
+
     def answer(self, request: Request) -> Reply:
+        if request.path.startswith("/v3/logs"):
+            return self.log(request)
         if (request.method, request.path) != ("POST", "/v3/mail/send"):
             return error(404, "not found", None)
         if request.headers.get("authorization") != f"Bearer {self.key}":
             # page authentication: 401 without a valid key
             return error(401, "The provided authorization grant is invalid, expired, or revoked", None)
-        mail = json.loads(request.body)
+        return self.send(json.loads(request.body))
+
+    def send(self, mail: dict) -> Reply:
         if mail["from"]["email"] != self.verified:
             # page sender-identity: 403 for a From that is not verified
             return error(403, "The from address does not match a verified Sender Identity.", "from")

@@ -44,6 +44,7 @@ class Sms:
     callback: str
     validity: int
     form: dict[str, str]
+    values: dict[str, object]
 
 
 class TwilioFake(Fake):
@@ -60,11 +61,13 @@ class TwilioFake(Fake):
         return form_of(request).get("To", "")
 
     def answer(self, request: Request) -> Reply:
-        if (request.method, request.path) != ("POST", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"):
+        if request.path != f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json":
             return error(20404, "")
         expected = "Basic " + base64.b64encode(f"{KEY}:{self.secret}".encode()).decode()
         if request.headers.get("authorization") != expected:
             return error(20003, "")
+        if request.method == "GET":
+            return self.list(parse_qs(request.query)["To"][0])
         form = form_of(request)
         code = self.broken_rule(form)
         return error(code, form.get("To", "")) if code else self.take(form)
@@ -86,10 +89,16 @@ class TwilioFake(Fake):
         )
         return next((code for code, holds in broken if holds), 0)
 
+    def list(self, to: str) -> Reply:
+        """One page of the messages to a number, newest first, as Twilio lists them."""
+        kept = [sms.values for sms in reversed(self.taken) if sms.to == to]
+        uri = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
+        page = {"page": 0, "page_size": 50, "start": 0, "end": len(kept), "uri": uri, "first_page_uri": uri}
+        return Reply.of(200, {**page, "next_page_uri": None, "previous_page_uri": None, "messages": kept})
+
     def take(self, form: dict[str, str]) -> Reply:
         sid, now = f"SM{uuid.uuid4().hex}", format_datetime(datetime.now(UTC))
         validity = int(form.get("ValidityPeriod", 36_000))
-        self.taken.append(Sms(sid, form["To"], form["Body"], form.get("StatusCallback", ""), validity, form))
         service = form.get("MessagingServiceSid")
         uri = f"/2010-04-01/Accounts/{ACCOUNT}/Messages/{sid}"
         values = {
@@ -101,6 +110,7 @@ class TwilioFake(Fake):
             "date_created": now, "date_updated": now, "date_sent": None,
             "uri": f"{uri}.json", "subresource_uris": {"media": f"{uri}/Media.json"},
         }  # fmt: skip
+        self.taken.append(Sms(sid, form["To"], form["Body"], form.get("StatusCallback", ""), validity, form, values))
         return Reply.of(201, values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from campanile.events import Message, Receipt
@@ -11,7 +12,7 @@ from campanile.events import Message, Receipt
 class Lookup(Protocol):
     """A channel whose provider can be asked what became of a hand-over whose answer was lost."""
 
-    async def find(self, message: Message) -> Receipt | None:
+    async def find(self, message: Message, *, since: datetime) -> Receipt | None:
         """What the provider's records say of that message; None when they do not say.
 
         `accepted` or `rejected` when they have it. `not_sent` only when they are complete up to now and certainly do
@@ -19,6 +20,7 @@ class Lookup(Protocol):
 
         Args:
             message: As it was rendered when it was handed over.
+            since: When that began.
 
         Raises:
             ChannelUnavailableError: The provider cannot be asked now.

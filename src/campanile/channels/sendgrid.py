@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from email.header import Header
 from email.utils import parseaddr
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import python_http_client
@@ -37,6 +39,8 @@ _PASSED_ON = ("List-Unsubscribe", "List-Unsubscribe-Post", "Feedback-ID")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _FIELD = re.compile(r"[A-Za-z_]{1,40}(?:\.[A-Za-z0-9_]{1,40}){0,8}")
 _MOST_SUBJECT = 250
+#: Rows of the log that are looked at for one recipient of one run.
+_MOST_LISTED = 50
 #: Answers that say nothing of the message: it was not read, and may come again.
 _NOT_READ = (408, 425)
 
@@ -54,11 +58,18 @@ class LastingClient(python_http_client.Client):  # type: ignore[misc]
     def _build_client(self, name: str | None = None) -> LastingClient:
         return LastingClient(self.web, self.request_headers, self._url_path + ([name] if name else []))
 
+    async def get(self) -> Answer:
+        """The answer when it is a 2xx; the package's own HTTPError otherwise."""
+        return self._checked(await self.web.request("GET", self._build_url(None), headers=self.request_headers))
+
     async def post(self, request_body: Mapping[str, Any]) -> Answer:
         """The answer when it is a 2xx; the package's own HTTPError otherwise."""
         headers = {**self.request_headers, "Content-Type": "application/json"}
         body = json.dumps(request_body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        answer = await self.web.request("POST", self._build_url(None), headers=headers, body=body)
+        return self._checked(await self.web.request("POST", self._build_url(None), headers=headers, body=body))
+
+    @staticmethod
+    def _checked(answer: Answer) -> Answer:
         if answer.status // 100 != 2:
             raise err_dict.get(answer.status, HTTPError)(answer.status, "", answer.body, answer.headers)
         return answer
@@ -76,14 +87,40 @@ class SendgridChannel(WebChannel):
         self._run = run
         self._shared = _shared(settings, run)
         self._send: LastingClient | None = None
+        self._logs: LastingClient | None = None
 
     async def open(self) -> None:
         """Reads the key, and connects."""
         key = secret(self._settings.api_key_env, "the key of SendGrid")
         api = SendGridAPIClient(key, host=self._web.base_url)
         api.client = LastingClient(self._web, api.client.request_headers)
-        self._send = api.client.mail.send
+        self._send, self._logs = api.client.mail.send, api.client.logs
         await super().open()
+
+    async def find(self, message: Message, *, since: datetime) -> Receipt | None:  # noqa: ARG002 - the run says when
+        """Accepted when SendGrid's mail log (30 days) has the message; None when it does not say: it may come late."""
+        return await self._asked(partial(self._look, message))
+
+    async def _look(self, message: Message) -> Receipt | None:
+        assert self._logs is not None
+        if "'" in message.to or "\\" in message.to:
+            return None  # nobody says how a quote is written in a query
+        query = f"to_email = '{message.to}' AND categories IN ('run:{self._run}')"
+        try:
+            listed = json.loads((await self._logs.post({"query": query, "limit": _MOST_LISTED})).body)
+            for each in listed.get("messages", ()):
+                found = json.loads((await self._logs._(each["sg_message_id"]).get()).body)
+                if _own_id(found) == message.message_id:
+                    detail = f"in its log as {_word(each.get('status'))}"
+                    return Receipt(message.message_id, Outcome.ACCEPTED, each["sg_message_id"], detail)
+        except HTTPError as error:
+            answer = Answer(error.status_code, error.headers, error.body)
+            if answer.status in (401, 403, 429):
+                _judged(message, answer, self._settings.api_key_env)
+            raise LostError(f"its log answers {answer.status}") from None
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise LostError("its log answers in a way that SendGrid does not") from None
+        return None
 
     async def _ask(self, message: Message) -> Receipt:
         assert self._send is not None
@@ -100,6 +137,17 @@ class SendgridChannel(WebChannel):
             return Receipt(message.message_id, Outcome.ACCEPTED, provider_id=provider_id, detail=str(answer.status))
         # A page of something between us and SendGrid, or SendGrid in a mode that delivers nothing.
         raise LostError(f"answered {answer.status}, which SendGrid does not say to a mail")
+
+
+def _own_id(found: object) -> str:
+    """Our id among the custom arguments of a message of the log; "" when there is none."""
+    arguments = found.get("custom_args") if isinstance(found, dict) else None
+    arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
+    return str(arguments.get("cmp_mid", "")) if isinstance(arguments, dict) else ""
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) and _FIELD.fullmatch(value) else "taken"
 
 
 def payload(message: Message, run: str, shared: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import logging
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -38,6 +39,9 @@ _E164 = re.compile(r"\+[1-9]\d{6,14}")
 _MOST_CHARACTERS, _MOST_VALID = 1_600, 36_000
 #: A full queue holds ten hours of traffic: asking again at once is of no use.
 _QUEUE_PAUSE = timedelta(minutes=10)
+#: Messages to one number that are looked at, and by how much clocks may differ.
+_MOST_LISTED = 50
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 #: Error codes (delivery §2.2): what a code says of the recipient, and what it says of us.
 _OF_THE_RECIPIENT: Mapping[int, str] = {
@@ -115,6 +119,29 @@ class TwilioChannel(WebChannel):
         )
         await super().open()
 
+    async def find(self, message: Message, *, since: datetime) -> Receipt | None:
+        """Accepted when Twilio lists a message with this text to this number since then; None when it does not say."""
+        return await self._asked(partial(self._look, message, since))
+
+    async def _look(self, message: Message, since: datetime) -> Receipt | None:
+        assert self._client is not None
+        try:
+            # By number only: date_sent, the one moment that can be asked for, is empty while a message waits.
+            listed = await self._client.messages.list_async(to=message.to, limit=_MOST_LISTED, page_size=_MOST_LISTED)
+        except TwilioException as error:
+            # A page that cannot be had is the package's plain exception, with the answer as its second argument.
+            status = getattr(error.args[-1] if error.args else None, "status_code", 0)
+            if status in (401, 403):
+                raise RefusedUsError(f"refuses the key ({status})", _OF_US[20003][1]) from None
+            raise LostError(f"its list answers {status}") from None
+        except (ValueError, AttributeError, TypeError, LookupError):
+            raise LostError("its list answers in a way that Twilio does not") from None
+        fitting = [each for each in listed if each.body == message.text and _since(each.date_created, since)]
+        if not fitting:
+            return None
+        first = min(fitting, key=lambda each: each.date_created)
+        return Receipt(message.message_id, Outcome.ACCEPTED, first.sid, f"in its list as {first.status}")
+
     async def _ask(self, message: Message) -> Receipt:
         assert self._client is not None
         wrong = unfit(message)
@@ -189,6 +216,14 @@ def _judged(message: Message, error: Exception) -> Receipt:
     # Without a code of Twilio's, something between us and Twilio answered: who knows what was asked.
     known = status // 100 == 4 and code not in (0, status)
     return Receipt(message.message_id, Outcome.REJECTED if known else Outcome.UNKNOWN, detail=detail)
+
+
+def _since(created: object, since: datetime) -> bool:
+    """Whether a message was made since then, as far as two clocks agree."""
+    if not isinstance(created, datetime):
+        return False
+    moment = created if created.tzinfo else created.replace(tzinfo=UTC)
+    return moment >= since - _CLOCKS_DIFFER
 
 
 def _too_many(answer: Answer) -> TooManyError:

@@ -120,6 +120,23 @@ class WebChannel(ABC):
             return receipt
         return last
 
+    async def _asked(self, ask: Callable[[], Awaitable[Receipt | None]]) -> Receipt | None:
+        """What looking into the provider's records comes to. Asking again is harmless: a rate limit is waited for."""
+        for _ in range(_ROUNDS):
+            try:
+                return await self._patiently(ask)
+            except TooManyError as error:
+                self._limit(error)
+                seconds = ((self._until or clock.now()) - clock.now()).total_seconds()
+                if seconds > PATIENCE:
+                    break
+                await asyncio.sleep(max(0.0, seconds))
+            except LostError as error:
+                raise ChannelUnavailableError(f"{self._provider}: {error}", "ask again later") from None
+            except RefusedUsError as error:
+                raise self._unavailable(error.what, error.cure) from None
+        raise ChannelUnavailableError(f"{self._provider} is asked too often", "ask again later")
+
     async def _wait(self, message: Message) -> Receipt | None:
         """None once the provider may be asked; a receipt when that is too long away."""
         if self._down is not None:

@@ -19,7 +19,7 @@ from campanile.ledger.response_tables import delivery_event, inbox
 from campanile.responses.process import settle
 
 #: Channels whose providers tell what becomes of messages, and under which names their events are kept.
-_TELLING = {"sendgrid": ("sendgrid",), "twilio": ("twilio", "twilio-inbound"), "http": ("generic",)}
+_TELLING = {"sendgrid": ("sendgrid",), "twilio": ("twilio", "twilio-inbound"), "gateway": ("generic",)}
 #: What a person asks the provider about a message whose answer was lost.
 _ASK = {
     "sendgrid": "SendGrid, Activity or POST /v3/logs: to_email and category of the run, then cmp_mid of each message",

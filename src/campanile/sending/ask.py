@@ -59,7 +59,7 @@ async def ask_provider(
     await channel.open()
     try:
         for planned, opened_at in lost(ledger, plan.plan_id, channel.name):
-            receipt = await channel.find(render(planned, opened_at))
+            receipt = await channel.find(render(planned, opened_at), since=opened_at)
             outcome = Outcome.UNKNOWN if receipt is None else receipt.outcome
             counts[outcome] += 1
             if receipt is not None and outcome in _VERDICTS:
