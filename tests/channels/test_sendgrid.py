@@ -144,12 +144,14 @@ class TestRequest:
             ({"subject": "a\x00b"}, "the subject holds a line break or a control character"),
             ({"subject": "a\u2028b"}, "the subject holds a line break or a control character"),
             ({"subject": " "}, "the subject is empty"),
-            ({"subject": "x" * 998}, "the subject has more than 250 characters"),
+            ({"subject": "x" * 251}, "the subject has more than 250 characters"),
+            ({"subject": "x" * 998}, "the subject is longer than a header may be"),
             ({"to": "li@mail.example\r\nBcc: x@y.example"}, "the address holds a line break or a control character"),
             (
                 {"headers": {"List-Unsubscribe": "<a>\n"}},
                 "the List-Unsubscribe holds a line break or a control character",
             ),
+            ({"headers": {"Feedback-ID": "a" * 998}}, "the Feedback-ID is longer than a header may be"),
             ({"text": "", "html": ""}, "the mail is empty"),
         ],
     )

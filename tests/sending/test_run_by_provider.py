@@ -62,6 +62,19 @@ class TestSendgrid:
         assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
         assert mail.run == "plan-winback"
 
+    def test_lost_answers_are_found_in_its_log(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        fates = ["ok", "close", "503taken", "503"]
+        messages = [planned(n, address=f"{fate}.{n}@mail.example") for n, fate in enumerate(fates)]
+        with running(sendgrid_fake.SendgridFake()) as fake:
+            write_plan(self.project(tmp_path, fake), messages)  # type: ignore[arg-type]
+            assert counts(run(tmp_path, capsys), "accepted", "unknown") == [1, 3]
+            fake.faults = {"": ""}
+            main(["resolve", "winback", "--ask-provider", "--project", str(tmp_path), "--json"])
+            said = json.loads(capsys.readouterr().out)
+        assert [said[name] for name in ("accepted", "not_sent", "unknown")] == [2, 0, 1], "503 alone is no evidence"
+        main(["status", "winback", "--project", str(tmp_path), "--json"])
+        assert counts(json.loads(capsys.readouterr().out), "accepted", "unknown") == [3, 1]
+
     def test_a_revoked_key_stops_the_run_and_leaves_everything_due(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -38,7 +38,8 @@ HOSTS = {"global": "https://api.sendgrid.com", "eu": "https://api.eu.sendgrid.co
 _PASSED_ON = ("List-Unsubscribe", "List-Unsubscribe-Post", "Feedback-ID")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _FIELD = re.compile(r"[A-Za-z_]{1,40}(?:\.[A-Za-z0-9_]{1,40}){0,8}")
-_MOST_SUBJECT = 250
+#: Characters of a subject, and of a header with its name (RFC 5322: 998 a line).
+_MOST_SUBJECT, _MOST_HEADER = 250, 990
 #: Rows of the log that are looked at for one recipient of one run.
 _MOST_LISTED = 50
 #: Answers that say nothing of the message: it was not read, and may come again.
@@ -177,6 +178,8 @@ def unfit(message: Message) -> str:
     for name, value in values.items():
         if _UNPRINTABLE.search(value):
             return f"the {name} holds a line break or a control character"
+        if len(name) + len(value) > _MOST_HEADER:
+            return f"the {name} is longer than a header may be"
     if not message.subject.strip():
         return "the subject is empty"
     if len(message.subject) > _MOST_SUBJECT:
