@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install install-spark demo test test-slow test-long test-engines crash lint types bench bench-audience bench-send docs schema lock clean
+.PHONY: help install install-spark demo test test-slow test-long test-engines crash lint types bench bench-audience bench-responses bench-send docs schema lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ bench: install ## speed and memory beside references that run in the same comman
 
 bench-audience: install ## selection among 1 and 10 million customers beside SQL written by hand (20 GB of disk, an hour)
 	$(BIN)/python -m benchmarks.at_scale
+
+bench-responses: install ## events kept beside a bare insert, a million folded, clicks under load
+	$(BIN)/python -m benchmarks.responses
 
 bench-send: install ## sending beside its parts, with one and two workers, and with slow replies (SENDING=100000 for more)
 	$(BIN)/python -m benchmarks.send_report --messages $(or $(SENDING),20000,100000)

@@ -16,6 +16,7 @@ from campanile.customers.profile_report import ProfileReport
 from campanile.plan.sound import whole_audit
 from campanile.report.audit import Judgement, judge
 from campanile.report.audit_answers import audit_text, write_audit
+from campanile.responses.forget import keep_forgotten
 from flows.frame import as_markdown, customers, project, without_personal_data
 
 
@@ -92,6 +93,7 @@ def _import() -> tuple[ImportReport, int]:
     with customers(shop) as database:
         report = import_tables(shop, database)
         people = merge_after_import(shop, database, clock.now())
+        keep_forgotten(shop, database)
         return report, people.merged if people else 0
 
 

@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_UI_URL
 from flows.dispatch_due import dispatch_due
 from flows.frame import project
 from flows.read_experiment import read_experiment
+from flows.reconcile_responses import reconcile_responses
 from flows.refresh_customers import refresh_customers
 from flows.run_campaign import run_campaign
 
@@ -49,7 +50,8 @@ async def _serve() -> None:
 
 
 async def deployments() -> tuple[RunnerDeployment, ...]:
-    """What is served: the deployments of prefect.yaml, without a work pool, and daily at the shop's own hour."""
+    """What is served: the deployments of prefect.yaml, without a work pool, and schedules by the shop's own clock."""
+    hourly = Cron("10 * * * *", timezone=project().zone.key)
     daily = Cron("30 5 * * *", timezone=project().zone.key)
     often = Cron("*/15 * * * *", timezone=project().zone.key)
     return (
@@ -57,6 +59,9 @@ async def deployments() -> tuple[RunnerDeployment, ...]:
         await run_campaign.ato_deployment("run-campaign", tags=["campanile", "campaign"]),
         await dispatch_due.ato_deployment("dispatch-due", tags=["campanile", "campaign"], schedule=often),
         await read_experiment.ato_deployment("read-experiment", tags=["campanile", "experiment"]),
+        await reconcile_responses.ato_deployment(
+            "reconcile-responses", tags=["campanile", "responses"], schedule=hourly
+        ),
     )
 
 

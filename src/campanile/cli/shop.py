@@ -13,7 +13,6 @@ from campanile.clock import Duration
 from campanile.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from campanile.customers.database import CustomerDatabase
     from campanile.spec.project import Project
 
 
@@ -36,6 +35,7 @@ def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_js
     from campanile.customers.database import CustomerDatabase
     from campanile.customers.importing import import_folder, import_tables
     from campanile.customers.people.merging import merge_after_import
+    from campanile.responses.forget import keep_forgotten
 
     with CustomerDatabase.open(project) as database, progress("reading files", quiet=as_json) as tell:
         if folder:
@@ -43,22 +43,12 @@ def import_command(tables: tuple[str, ...], root: Path, home: Path | None, as_js
         else:
             report = import_tables(project, database, only=tables, progress=tell)
         people = merge_after_import(project, database, clock.now())
-        _keep_forgotten(project, database)
+        keep_forgotten(project, database)
     if as_json:
         document = {"contract": 1, "tables": report.rows(), "rejected": report.rejected}
         print_json(document | ({"people": people.to_json()} if people else {}))
     else:
         click.echo("\n".join([report.text(), *([people.text()] if people else [])]))
-
-
-def _keep_forgotten(project: Project, database: CustomerDatabase) -> None:
-    """Nothing; whoever was forgotten and came back with the import is a stranger again."""
-    from campanile.ledger.store import Ledger
-    from campanile.responses.forget import forget_again
-
-    if Ledger.is_there(project.ledger_place):
-        with Ledger.open(project.ledger_place) as ledger:
-            forget_again(database, ledger)
 
 
 #: No calendar of a shop goes further, and none of Python's much.

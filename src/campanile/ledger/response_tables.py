@@ -157,7 +157,11 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
     if not rows:
         return 0
     statement = _insert(connection, table).on_conflict_do_nothing()
-    return connection.execute(statement, list(rows)).rowcount
+    if connection.dialect.name != "postgresql":
+        return connection.execute(statement, list(rows)).rowcount
+    # Its driver does not count what it leaves out.
+    key = next(iter(table.primary_key.columns))
+    return len(connection.execute(statement.returning(key), list(rows)).all())
 
 
 def replace(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -124,15 +124,21 @@ def network_of(request: Request) -> str:
     return str(ip_network(f"{host}/{24 if version == 4 else 48}", strict=False))
 
 
-def hit(request: Request, recipient: Recipient, kind: str, **more: Any) -> Arrival:
-    """What a person or a program did on one of our pages, as the inbox keeps it; each one is an event of its own."""
+def hit(request: Request, recipient: Recipient, kind: str, *, judged: bool = True, **more: Any) -> Arrival:
+    """What somebody did on one of our pages, as the inbox keeps it; each time is an event of its own.
+
+    Args:
+        request: What was asked.
+        recipient: Whose token it was.
+        kind: Type of the event.
+        judged: Whether it may have been a program; who presses a button is taken at their word.
+        more: What else is said of the event.
+    """
     said = {
         "type": kind,
         "message_id": recipient.message_id,
         "at": clock.now().isoformat(),
-        "machine": is_machine(request.method, request.headers.get("user-agent", ""))
-        if more.pop("judged", True)
-        else False,
+        "machine": judged and is_machine(request.method, request.headers.get("user-agent", "")),
         "method": request.method,
         "network": network_of(request),
         **more,

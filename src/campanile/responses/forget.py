@@ -108,6 +108,13 @@ def forget_again(database: CustomerDatabase, ledger: Ledger) -> int:
     return len(strangers)
 
 
+def keep_forgotten(project: Project, database: CustomerDatabase) -> None:
+    """Nothing; whoever was forgotten and came back with an import is a stranger again. Without a ledger nobody was."""
+    if Ledger.is_there(project.ledger_place):
+        with Ledger.open(project.ledger_place) as ledger:
+            forget_again(database, ledger)
+
+
 def disclose(customer_id: str, path: Path, *, database: CustomerDatabase, ledger: Ledger, now: datetime) -> int:
     """How many rows were written: everything that both stores have of the person, as JSON, for its owner's eyes only.
 

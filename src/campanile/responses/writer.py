@@ -116,9 +116,10 @@ class Writer:
     def _write(self, wishes: Sequence[_Wish]) -> list[int]:
         now = clock.now()
         touched: set[str] = set()
-        with self._ledger.writing() as connection:
+        urgent = [(each.provider, each.event_id) for wish in wishes if wish.at_once for each in wish.arrivals]
+        # Rows alone hinder no sender; a refusal is committed beside no hand-over.
+        with self._ledger.writing() if urgent else self._ledger.sharing() as connection:
             new = [keep(connection, wish.arrivals, now) for wish in wishes]
-            urgent = [(each.provider, each.event_id) for wish in wishes if wish.at_once for each in wish.arrivals]
             if urgent:
                 touched = digest(connection, find(connection, urgent))[1]
         if touched:
