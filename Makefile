@@ -41,6 +41,7 @@ test-engines: install-spark ## the same people on DuckDB, PostgreSQL and Spark (
 
 crash: install ## kill a thousand senders and write what came of it into docs/method-crash-safety.md (20 minutes)
 	PYTHONPATH=src:tests:. $(BIN)/python -m crash.run --kills 1000 --write docs/method-crash-safety.md
+	PYTHONPATH=src:tests:. $(BIN)/python -m crash.run --kills 150 --channels sendgrid --write docs/method-crash-safety.md
 
 lint: install ## style and the direction of imports
 	$(BIN)/ruff check .

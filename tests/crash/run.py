@@ -26,9 +26,9 @@ from support.ledgers import postgres_schema
 Row = tuple[tuple[str, str, str], Account]
 #: Kinds of deaths, where they are possible, and the share of all kills that each gets.
 PLAY: tuple[tuple[str, Callable[[Stage, int], Account], tuple[str, ...], tuple[str, ...], float], ...] = (
-    ("at random moments", stories.at_random, ("sqlite", "postgres"), ("smtp", "outbox"), 0.30),
-    ("provider hangs, cuts, lies", stories.unkind, ("sqlite", "postgres"), ("smtp",), 0.10),
-    ("two processes at once", stories.two_at_once, ("sqlite", "postgres"), ("smtp", "outbox"), 0.12),
+    ("at random moments", stories.at_random, ("sqlite", "postgres"), ("smtp", "outbox", "sendgrid"), 0.30),
+    ("provider hangs, cuts, lies", stories.unkind, ("sqlite", "postgres"), ("smtp", "sendgrid"), 0.10),
+    ("two processes at once", stories.two_at_once, ("sqlite", "postgres"), ("smtp", "outbox", "sendgrid"), 0.12),
     ("lease ends while it lives", stories.taken_for_dead, ("postgres",), ("smtp",), 0.06),
     ("clock jumps", stories.clock_jumps, ("sqlite", "postgres"), ("smtp",), 0.08),
     ("power cut", stories.power_cuts, ("sqlite",), ("smtp",), 0.08),
@@ -36,7 +36,11 @@ PLAY: tuple[tuple[str, Callable[[Stage, int], Account], tuple[str, ...], tuple[s
 )
 #: Deaths in one story.
 DEATHS = 10
-MARKS = ("<!-- measured by make crash -->", "<!-- end -->")
+#: Where the tables of some channels stand on the page.
+MARKS = {
+    "smtp,outbox": ("<!-- measured by make crash -->", "<!-- end -->"),
+    "sendgrid": ("<!-- measured by make crash, over HTTP -->", "<!-- end of HTTP -->"),
+}
 HEAD = (
     "| deaths | ledger | channel | kills | messages | accepted | rejected | unknown (taken) | expired "
     "| twice | lost | uncounted |"
@@ -48,26 +52,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--channels", choices=list(MARKS), default=next(iter(MARKS)))
     parser.add_argument("--write", type=Path, help="The page whose table is renewed.")
     options = parser.parse_args()
     began = time.monotonic()
-    rows, peers = play(options.kills, options.seed)
+    rows, peers = play(options.kills, options.seed, options.channels.split(","))
     total = Account()
     for _, account in rows:
         total.add(account)
-    lines = [*table(rows, total), "", conditions(options.seed, total, time.monotonic() - began), "", *peer_table(peers)]
+    lines = [*table(rows, total), "", conditions(options.seed, total, time.monotonic() - began)]
+    lines += ["", *peer_table(peers)] if peers else []
     print("\n".join(lines))
     if options.write is not None:
-        renew(options.write, lines)
+        renew(options.write, MARKS[options.channels], lines)
     return int(bool(total.twice or total.lost or total.uncounted or total.beyond))
 
 
-def play(kills: int, seed: int) -> tuple[list[Row], list[tuple[str, Account]]]:
-    """What came of every kind of death on every stage, and of a few of them by the other algorithm."""
+def play(kills: int, seed: int, channels: list[str]) -> tuple[list[Row], list[tuple[str, Account]]]:
+    """What came of every kind of death on every stage, and, over SMTP, of a few of them by the other algorithm."""
     rows: list[Row] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crash-")))
-        port, record = stack.enter_context(stories.mail_server(folder))
+        server = stories.web_server if channels == ["sendgrid"] else stories.mail_server
+        port, record = stack.enter_context(server(folder))
         try:
             schema = stack.enter_context(postgres_schema())
         except pytest.skip.Exception as reason:
@@ -75,12 +82,14 @@ def play(kills: int, seed: int) -> tuple[list[Row], list[tuple[str, Account]]]:
             schema = ""
         dice = random.Random(seed)
         for ledger in ("sqlite", "postgres") if schema else ("sqlite",):
-            for channel in ("smtp", "outbox"):
+            for channel in channels:
                 stage = Stage(folder / f"{ledger}-{channel}", ledger, channel, port, record, schema, dice)
                 stage.set()
                 for kind, account in on(stage, kills):
                     print(f"{kind}, {ledger}, {channel}: {account}", file=sys.stderr, flush=True)
                     rows.append(((kind, ledger, channel), account))
+        if "smtp" not in channels:
+            return rows, []
         other = Stage(folder / "sqlite-smtp", "sqlite", "smtp", port, record, "", dice)
         return rows, list(peer.on(other, max(3, kills // 33)))
 
@@ -142,12 +151,12 @@ def conditions(seed: int, total: Account, seconds: float) -> str:
     )
 
 
-def renew(page: Path, lines: list[str]) -> None:
+def renew(page: Path, marks: tuple[str, str], lines: list[str]) -> None:
     """Puts the lines between the marks of the page."""
     text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    page.write_text("\n".join([before + MARKS[0], "", *lines, "", MARKS[1] + after]), encoding="utf-8")
+    before, _, rest = text.partition(marks[0])
+    _, _, after = rest.partition(marks[1])
+    page.write_text("\n".join([before + marks[0], "", *lines, "", marks[1] + after]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from campanile.spec.project import Project, load_project
 from crash.wal import cut_power
 from support.ledgers import VARIABLE, end_connections
 from support.plans import NOW, planned
+from support.sendgrid_fake import KEY
 from support.sent_project import write_plan, write_project
 
 TESTS = Path(__file__).parents[1]
@@ -43,8 +44,14 @@ LEASE = timedelta(seconds=0.5)
 #: What happens to recipients: most are fine, the rest keep the other paths busy.
 KIND = ("fine",) * 14 + ("rcpt550", "once-rcpt451", "once-dropdata", "once-dot452", "dropdot", "take554")
 UNKIND = ("fine",) * 4 + ("takehang", "dropdot", "take554", "hangdot", "drop354", "once-dot452", "dropmid", "rcpt550")
-#: Those whose answer the provider itself withholds.
-SILENT = ("takehang", "dropdot", "hangdot", "drop354", "dropmid")
+#: The same words where mail goes to SendGrid's stand-in.
+WEB_KIND = ("fine",) * 14 + ("once-429", "once-429", "503taken", "reset", "close", "503")
+WEB_UNKIND = ("fine",) * 4 + ("hang", "reset", "close", "503taken", "500taken", "truncated", "garbage", "once-429")
+#: Those whose answer the provider itself withholds, or that mean nothing.
+SILENT = (
+    *("takehang", "dropdot", "hangdot", "drop354", "dropmid"),
+    *("503", "503taken", "500taken", "hang", "reset", "close", "truncated", "garbage"),
+)
 _CARE = """
 sending: {breakers: {errors_in_a_row: 1000, bounces: {above: 100%, of: 1000}}}
 """
@@ -79,7 +86,7 @@ class Stage:
 
     Attributes:
         ledger: sqlite or postgres.
-        channel: smtp or outbox.
+        channel: smtp, outbox or sendgrid.
         schema: On PostgreSQL.
     """
 
@@ -93,9 +100,16 @@ class Stage:
 
     def set(self) -> Project:
         """The project, written anew."""
-        port = self.port if self.channel == "smtp" else None
-        settings = {"connections": CONNECTIONS, "timeout": 0.3} if port else {}
-        write_project(self.root, port=port, **settings)
+        settings: dict[str, object] = {"connections": CONNECTIONS, "timeout": 0.3}
+        if self.channel == "sendgrid":
+            os.environ["CRASH_SENDGRID_KEY"] = KEY
+            host = f"http://127.0.0.1:{self.port}"
+            settings |= {"via": "sendgrid", "host": host, "api_key_env": "CRASH_SENDGRID_KEY"}
+            write_project(self.root, **settings)
+        elif self.channel == "outbox":
+            write_project(self.root)
+        else:
+            write_project(self.root, port=self.port, **settings)
         text = _CARE
         if self.ledger == "postgres":
             text += f"\nledger: {{postgres: {VARIABLE}, schema: {self.schema}}}\n"
@@ -117,13 +131,15 @@ class Stage:
                         connection.execute(delete(table))
         shutil.rmtree(project.outbox_dir, ignore_errors=True)
         self.record.write_text("")
+        if self.channel == "sendgrid":
+            fates = WEB_UNKIND if fates is UNKIND else WEB_KIND
         chosen = [self.random.choice(fates) for _ in range(count)]
         write_plan(project, (planned(n, address=f"{fate}.{n}@mail.example") for n, fate in enumerate(chosen)))
         return project
 
     def taken(self, project: Project) -> Counter[str]:
         """How often the other end has taken the message of each address."""
-        if self.channel == "smtp":
+        if self.channel != "outbox":
             return self.taken_mails()
         lines = (path.read_text(encoding="utf-8").splitlines() for path in project.outbox_dir.rglob("*.eml"))
         return Counter(next(line for line in text if line.startswith("To: ")).removeprefix("To: ") for text in lines)
@@ -134,7 +150,7 @@ class Stage:
 
     def seen(self, project: Project) -> int:
         """How far the other end has got."""
-        if self.channel == "smtp":
+        if self.channel != "outbox":
             return self.record.read_bytes().count(b"\n")
         return sum(1 for _ in project.outbox_dir.rglob("*.eml"))
 
@@ -343,9 +359,21 @@ def _over(pid: int) -> bool:
 @contextmanager
 def mail_server(folder: Path) -> Iterator[tuple[int, Path]]:
     """Port of a mail server in a process of its own, and the file in which it records every mail it has taken."""
-    record = folder / "taken.jsonl"
-    command = [sys.executable, str(TESTS / "support" / "smtp_sink.py"), "--record", str(record), "--pause", "0.001"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with _server(folder / "taken.jsonl", TESTS / "support" / "smtp_sink.py", "--pause", "0.001") as found:
+        yield found
+
+
+@contextmanager
+def web_server(folder: Path) -> Iterator[tuple[int, Path]]:
+    """The same of SendGrid's stand-in."""
+    with _server(folder / "posted.jsonl", TESTS / "crash" / "web_server.py") as found:
+        yield found
+
+
+@contextmanager
+def _server(record: Path, script: Path, *options: str) -> Iterator[tuple[int, Path]]:
+    command = [sys.executable, str(script), "--record", str(record), *options]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             yield int(server.stdout.readline()), record

@@ -73,6 +73,8 @@ def test_over_smtp_at_most_one_mail_each(sink: tuple[int, Path], tmp_path: Path,
     port, record = sink
     record.unlink(missing_ok=True)
     project = write_project(tmp_path, port=port)
+    with (tmp_path / "campanile.yaml").open("a", encoding="utf-8") as file:
+        file.write("\nsending: {breakers: {bounces: {above: 50%, of: 200}}}\n")  # one in twenty is refused on purpose
     found = drive(tmp_path, record, "--seed", str(seed), "--kills", "13")
     KILLS.update(registering=found["registering"], sending=found["sending"])
     taken = Counter(json.loads(line)["to"] for line in record.read_text().splitlines())

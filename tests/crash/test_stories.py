@@ -20,18 +20,19 @@ from support.ledgers import KINDS, postgres_schema
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
-    with stories.mail_server(tmp_path_factory.mktemp("mail")) as found:
-        yield found
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[int, Path]]]:
+    folder = tmp_path_factory.mktemp("servers")
+    with stories.mail_server(folder) as mail, stories.web_server(folder) as web:
+        yield {"smtp": mail, "outbox": mail, "sendgrid": web}
 
 
 @pytest.fixture
-def stage(server: tuple[int, Path], tmp_path: Path) -> Iterator[Callable[[str, str], Stage]]:
+def stage(servers: dict[str, tuple[int, Path]], tmp_path: Path) -> Iterator[Callable[[str, str], Stage]]:
     with ExitStack() as stack:
 
         def make(ledger: str, channel: str) -> Stage:
             schema = stack.enter_context(postgres_schema()) if ledger == "postgres" else ""
-            found = Stage(tmp_path / "shop", ledger, channel, *server, schema, random.Random(11))
+            found = Stage(tmp_path / "shop", ledger, channel, *servers[channel], schema, random.Random(11))
             found.set()
             return found
 
