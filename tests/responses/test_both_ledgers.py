@@ -14,6 +14,7 @@ from sqlalchemy import select
 from campanile.events import MessageState
 from campanile.ledger import Ledger, Mode, tables
 from campanile.ledger.answers import answers
+from campanile.ledger.attribution import answers_of
 from campanile.ledger.erasing import replace_customer, stranger_of
 from campanile.ledger.hand_overs import claim, exchange
 from campanile.ledger.refusals import Refused, erased_among, refused_in, suppress_all, suppression_list
@@ -24,7 +25,6 @@ from campanile.responses.coupons import Redeemed, index_codes, redeem
 from campanile.responses.inbox import Arrival, forget_understood, keep
 from campanile.responses.process import process
 from campanile.responses.reconcile import reconcile
-from campanile.responses.show import answers_of
 from support.ledgers import KINDS, ledger_place
 from support.plans import NOW, message_id, plan_record, register, several
 
@@ -100,7 +100,7 @@ def test_what_it_came_to(ledger: Ledger) -> None:
     ]  # fmt: skip
     plan = ledger.plan("winback")
     assert plan is not None
-    arm = answers_of(ledger, plan)[0]
+    arm = answers_of(ledger, [plan])[0]
     assert (arm.clicked, arm.clicks, arm.failed, arm.replied, arm.complained) == (1, 2, 1, 1, 1)
     assert reconcile(ledger, now=NOW, silence=timedelta(days=1)).settled == 0
 

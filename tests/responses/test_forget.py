@@ -70,6 +70,9 @@ def test_the_readout_stays_the_same_and_nothing_of_the_person_is_left(sent: Proj
     with Ledger.open(sent.ledger_place) as ledger:
         person = somebody(ledger)
     before = figures(sent)
+    answered = before["attribution"]
+    assert isinstance(answered, list)
+    assert [(each["arm"], each["replied"]) for each in answered] == [("treatment", 1)]
     done = forgotten(sent, person["customer_id"])
     assert (done.records, done.messages, done.snapshots) == (1, 1, 1)  # type: ignore[attr-defined]
     assert done.rows > 0  # type: ignore[attr-defined]

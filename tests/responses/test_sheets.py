@@ -16,16 +16,17 @@ from campanile.errors import CampanileError, ProblemsError
 from campanile.events import MessageState, Receipt
 from campanile.events import Outcome as Came
 from campanile.ledger import Ledger, Mode
+from campanile.ledger.attribution import answers_of
 from campanile.ledger.hand_overs import claim, exchange
 from campanile.ledger.repair import recover
-from campanile.plan.make import STEP, WAVE
+from campanile.plan.make import STEP
 from campanile.plan.make import message_id as planned_id
 from campanile.responses import own
 from campanile.responses.inbox import Arrival, drop_raw, keep
 from campanile.responses.process import process
 from campanile.responses.reconcile import reconcile
 from campanile.responses.sheets import export_suppressions, import_answers, import_suppressions
-from campanile.responses.show import answers_of
+from campanile.spec.campaign import ONLY_WAVE
 from campanile.spec.project import Project
 from support.plans import NOW, message_id, planned
 from support.sent_project import write_plan, write_project
@@ -90,7 +91,7 @@ def test_a_list_that_cannot_be_read_says_where_and_shows_nobody(
 
 def test_answers_given_elsewhere_count_once(tmp_path: Path) -> None:
     project = write_project(tmp_path)
-    named = planned_id("winback", WAVE, STEP, "C000001")
+    named = planned_id("winback", ONLY_WAVE, STEP, "C000001")
     write_plan(project, [planned(1, message_id=named), planned(2)])
     text = (
         "campaign,customer_id,message_id,kind,at,words\n"
@@ -104,7 +105,7 @@ def test_answers_given_elsewhere_count_once(tmp_path: Path) -> None:
         process(ledger)
         plan = ledger.plan("winback")
         assert plan is not None
-        arm = answers_of(ledger, plan)[0]
+        arm = answers_of(ledger, [plan])[0]
         assert (arm.replied, arm.unsubscribed) == (1, 1)
         assert ledger.is_suppressed("email", "c2@mail.example")
 

@@ -107,13 +107,14 @@ def show_command(campaign: str, root: Path, home: Path | None, as_json: bool) ->
     """Show what the messages of CAMPAIGN came to: delivery, clicks, answers, coupons. None of it is an effect."""
     project = open_project(root, home)
     project.campaign(campaign)
+    from campanile.ledger.attribution import answers_of
     from campanile.ledger.store import Ledger
-    from campanile.responses.show import answers_of, text, to_json
+    from campanile.responses.show import text, to_json
     from campanile.sending.frozen import planned_record
 
     with Ledger.open(project.ledger_place) as ledger:
         plan = planned_record(ledger, campaign)
-        arms = answers_of(ledger, plan)
+        arms = answers_of(ledger, [plan])
     if as_json:
         print_json(to_json(plan, arms, project.currency.scale))
     else:

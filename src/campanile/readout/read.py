@@ -22,6 +22,7 @@ from campanile.customers.history import sync_history, sync_responses
 from campanile.errors import CampanileError
 from campanile.events import MessageState
 from campanile.ledger.answers import answers
+from campanile.ledger.attribution import answers_of
 from campanile.ledger.records import PlanRecord
 from campanile.ledger.repair import public_reason
 from campanile.ledger.store import Ledger
@@ -181,6 +182,8 @@ class _Reading:
             delivery=delivery,
             guards=guard_findings(terms, arms, ended=setting.ended),
             so_far=() if setting.ended else so_far(terms, arms),
+            # Before the end, coupons would tell how many of an arm bought.
+            attribution=tuple(answers_of(self.ledger, self.plans)) if setting.ended else (),
             terms=in_words(terms, self.project.currency),
             deviations=deviations(self.project, self.plan.campaign, terms.spec, self.plan.wave),
         )

@@ -121,6 +121,23 @@ def delivery(readout: Readout) -> Section:
     return Section("delivery", "What became of the messages?", answer, tuple(blocks))
 
 
+def attribution(readout: Readout) -> Section | None:
+    """What came back to the messages; None when nothing did, or nothing may be told yet."""
+    found = [each for each in readout.attribution if not each.silent]
+    if not found:
+        return None
+    names = ("delivered", "failed", "clicked", "replied", "redeemed", "unsubscribed", "complained")
+    columns = (Label("Arm"), *(Label(name.capitalize()) for name in names))
+    rows = tuple((Label(each.arm), tuple(COUNT.text(getattr(each, name)) for name in names)) for each in found)
+    clicked, redeemed = (sum(getattr(each, name) for each in found) for name in ("clicked", "redeemed"))
+    answer = (
+        f"People followed links of {COUNT.text(clicked)} messages, orders used {COUNT.text(redeemed)} codes. "
+        "They would often have bought anyway: what the campaign brought is told above, against control."
+    )
+    table = Table(Label("Messages by arm and answer"), columns, rows, "Opens and clicks of programs are left out.")
+    return Section("attribution", "What came back?", answer, (table,))
+
+
 def _states(accounts: tuple[Delivery, ...]) -> Table:
     states = [state for state in MessageState if any(account.states.get(state) for account in accounts)]
     columns = (Label("Arm"), label("planned"), *(label(state) for state in states))

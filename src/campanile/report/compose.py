@@ -46,6 +46,7 @@ def document(readout: Readout) -> Document:
         parts.otherwise(readout),
         accounts.guards(readout),
         accounts.delivery(readout),
+        accounts.attribution(readout),
         accounts.plan(readout),
         _method(readout),
     )

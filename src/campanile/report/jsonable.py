@@ -59,6 +59,9 @@ def jsonable(readout: Readout) -> dict[str, Any]:
         "economics": [economics_values(found, scale) for found in readout.economics],
         "guards": [guard_values(found) for found in readout.guards],
         "delivery": [{"arm": found.arm, "planned": found.planned, **found.states} for found in readout.delivery],
+        "attribution": [
+            {**asdict(found), "redeemed_amount": found.redeemed_amount / scale} for found in readout.attribution
+        ],
         "deviations": [deviation_values(found) for found in readout.deviations],
     }
     return {key: finite(value) for key, value in parts.items()}

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from campanile.clock import Duration
 from campanile.events import CONTROL
+from campanile.ledger.attribution import ArmAnswers
 from campanile.measure.cuts import Heterogeneity, Part
 from campanile.measure.ratio_mismatch import SampleRatio
 from campanile.measure.types import Comparison, Economics
@@ -249,6 +250,7 @@ class Readout:
         parts: The effect in every level of the registered cuts; `heterogeneity` says whether levels differ.
         channels: Revenue by the channel of the orders, which is the level of each comparison.
         terms: The registered plan as label and text, for people.
+        attribution: What came back to messages of each arm, once the windows have ended; no effect.
         evidence: What it takes to compute it again, as JSON values; None while effects are withheld.
     """
 
@@ -270,6 +272,7 @@ class Readout:
     terms: tuple[tuple[str, str], ...] = ()
     deviations: tuple[Deviation, ...] = ()
     evidence: Mapping[str, object] | None = None
+    attribution: tuple[ArmAnswers, ...] = ()
 
     def levels(self, part: Part) -> int:
         """How many levels of the part's cut are compared."""
