@@ -31,7 +31,7 @@ test: install ## pass the tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not statistical and not crash and not browser and not contract and not engines and not long"
 
 test-slow: install ## the slow suites: statistics, crashes, browser, contracts with providers
-	$(BIN)/python -m pytest -q -rs -m "statistical or crash or browser or contract"
+	$(BIN)/python -m pytest -q -rs -n 2 --dist loadfile -m "statistical or crash or browser or contract"
 
 test-long: install ## simulations and random conditions that take minutes each
 	$(BIN)/python -m pytest -q -m long
