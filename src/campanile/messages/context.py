@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 ONE_PER_CUSTOMER = "one per customer"
 #: Whole floats below this are exact.
 _EXACT = 2**53
+#: Among the variables of a later message: id and moment of the first one. No field has such a name.
+FIRST = "(first)"
 #: As long as real ones, so that a sample has as many SMS parts as the message.
 _SAMPLE_TOKEN, _SAMPLE_CODE = "sample".ljust(42, "-"), "SAMPLECODE"
 
@@ -86,8 +88,9 @@ def build_context(
         CampanileError: Two fields cannot stand in one message, or a value is not plain.
     """
     context = _customer(planned)
-    until = _valid_until(planned.due_at, planned.zone, offer.valid) if offer.valid else Absent("offer.valid_until")
-    code = _code(offer, links, planned.message_id)
+    first_id, first_due = first_of(planned)
+    until = _valid_until(first_due, planned.zone, offer.valid) if offer.valid else Absent("offer.valid_until")
+    code = _code(offer, links, first_id)
     context["offer"] = {**_offer(offer), "valid_until": until, "code": code}
     context["shop"] = _shop(shop)
     context["link"] = links.click(planned.message_id)
@@ -97,6 +100,20 @@ def build_context(
     context["code"] = code
     context["campaign"] = campaign
     return context
+
+
+def following(first: PlannedMessage) -> dict[str, object]:
+    """The variables of a later message to the same recipient: the offer is that of the first, its code and its end."""
+    return {**first.variables, FIRST: f"{first.message_id} {first.due_at.isoformat()}"}
+
+
+def first_of(planned: PlannedMessage) -> tuple[str, datetime]:
+    """Id and planned moment of the first message to the recipient, which is the message itself in the first step."""
+    said = planned.variables.get(FIRST)
+    if not isinstance(said, str):
+        return planned.message_id, planned.due_at
+    message_id, _, due_at = said.partition(" ")
+    return message_id, datetime.fromisoformat(due_at)
 
 
 def freeze(
@@ -143,6 +160,8 @@ def _customer(planned: PlannedMessage) -> dict[str, object]:
     guarded = planned.channel == "sms"
     context: dict[str, object] = {}
     for name, value in planned.variables.items():
+        if name == FIRST:
+            continue
         shown = _shown(name, value, guarded)
         root, dot, rest = name.partition(".")
         if not dot:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from campanile.messages.mime import Sender
 from campanile.messages.templates import MessageTemplates, known_fields, load_each
 from campanile.messages.text_rules import text_problems
 from campanile.messages.tokens import open_key_ring
-from campanile.spec.campaign import Offer
+from campanile.spec.campaign import REMINDER, Offer
 from campanile.spec.quiet import Quiet, quiet_from
 
 if TYPE_CHECKING:
@@ -36,12 +36,14 @@ class CampaignMessages:
     #: For arms that change nothing.
     default: tuple[MessageTemplates, Offer]
     quiet: Quiet | None = None
+    #: Templates of later steps by their name; a step that has none gets the arm's own.
+    steps: Mapping[str, MessageTemplates] = field(default_factory=dict)
 
     @property
     def variables(self) -> frozenset[str]:
-        """The customer fields that any arm's template reads: what a plan freezes."""
-        every = (self.default, *self.arms.values())
-        return frozenset().union(*(templates.variables for templates, _ in every))
+        """The customer fields that any arm's or step's template reads: what a plan freezes."""
+        every = [templates for templates, _ in (self.default, *self.arms.values())]
+        return frozenset().union(*(templates.variables for templates in (*every, *self.steps.values())))
 
     def render(self, planned: PlannedMessage, *, at: datetime | None = None) -> Message:
         """The message for one recipient; RenderError, without any value, when it cannot be made.
@@ -51,6 +53,7 @@ class CampaignMessages:
             at: Moment of hand-over for the Date header; default is the planned moment.
         """
         templates, offer = self.arms.get(planned.arm, self.default)
+        templates = self.steps.get(planned.step, templates)
         context = build_context(planned, offer, shop=self.shop, links=self.links, campaign=self.campaign)
         message = templates.render(planned, context, at=at)
         if message.channel != "sms":
@@ -90,10 +93,10 @@ def open_messages(project: Project, campaign: str, *, columns: Collection[str] |
     shop = project.settings.shop
     if medium == "email":
         _check_mail(shop, settings.sender)
-    promotional = spec.purpose == "marketing"
+    promotional, remind = spec.purpose == "marketing", spec.timing.remind
     known = None if columns is None else known_fields(project, columns)
-    names = {spec.message_for(arm) for arm in ("", *spec.arms)}
-    loaded = load_each(project.root, names, medium, known=known, sender=Sender.of(settings, promotional=promotional))
+    sender = Sender.of(settings, promotional=promotional)
+    loaded = load_each(project.root, set(spec.templates), medium, known=known, sender=sender)
     if settings.rules is not None and medium == "sms":
         _check_rules(loaded.values(), settings.rules, settings.signature, promotional=promotional)
     return CampaignMessages(
@@ -103,6 +106,7 @@ def open_messages(project: Project, campaign: str, *, columns: Collection[str] |
         {arm: (loaded[spec.message_for(arm)], spec.offer_for(arm)) for arm in spec.arms},
         (loaded[spec.channel.message], spec.offer),
         spec.timing.quiet,
+        {REMINDER: loaded[remind.message]} if remind and remind.message else {},
     )
 
 

@@ -248,7 +248,7 @@ def check_templates(
     problems: set[Problem] = set()
     known = load_vocabulary().fields
     for spec in campaigns:
-        named = {spec.message_for(arm) for arm in ("", *spec.arms)}
+        named = set(spec.templates)
         whole = {name for name in named if _is_whole(root, name, spec.channel.use)}
         try:
             loaded = load_each(root, whole, spec.channel.use, known=known)

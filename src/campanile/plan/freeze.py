@@ -43,7 +43,7 @@ def frozen_spec(project: Project, campaign: str, wave: str = ONLY_WAVE) -> dict[
             "margin_of": economics.margin_of,
             "cost_per_message": {medium: float(cost) for medium, cost in sorted(economics.cost_per_message.items())},
         },
-        "templates": _templates(project.root, {spec.channel.message, *map(spec.message_for, spec.arms)}),
+        "templates": _templates(project.root, set(spec.templates)),
         "shop": _shop(project),
         "channels": {spec.channel.use: _sender(project, spec.channel.use)},
         "policy": {"holdout": _holdout(project) if spec.purpose == "marketing" else None},

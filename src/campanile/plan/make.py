@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -32,7 +32,7 @@ from campanile.events import CONTROL, PlannedMessage
 from campanile.ledger.records import PlanRecord
 from campanile.ledger.store import Ledger
 from campanile.messages.check import RenderCheck, check_all
-from campanile.messages.context import freeze
+from campanile.messages.context import following, freeze
 from campanile.messages.render import CampaignMessages, open_messages
 from campanile.plan.freeze import fingerprint, frozen_spec
 from campanile.plan.needs import fields_read
@@ -44,7 +44,7 @@ from campanile.plan.strength import strength_of
 from campanile.plan.types import Left, Load, Outlook, Plan, Strength, from_summary, summary
 from campanile.plan.waves import wave_at
 from campanile.plan.weigh import weigh, weigh_policy
-from campanile.spec.campaign import CampaignSpec
+from campanile.spec.campaign import REMINDER, CampaignSpec, Remind
 from campanile.spec.project import Project
 from campanile.spec.vocabulary import load_vocabulary
 
@@ -167,7 +167,8 @@ class _Work:
 
     def check(self, path: Path, messages: CampaignMessages, *, arms: dict[str, int], progress: Progress) -> RenderCheck:
         """What rendering everybody came to; CampanileError when one message cannot be rendered."""
-        total = sum(size for arm, size in arms.items() if arm != CONTROL)
+        steps = 2 if self.spec.timing.remind else 1
+        total = steps * sum(size for arm, size in arms.items() if arm != CONTROL)
         planned = _told(self.messages(path, messages.variables), total, progress)
         check = check_all(messages.as_samples().render, planned)
         check.raise_for_failures()
@@ -182,8 +183,23 @@ class _Work:
         number = 0
         for batch in batches(self.database, rows):
             for row in batch.to_pylist():
-                yield self.message(row, frozen(row), number // BATCH)
+                message = self.message(row, frozen(row), number // BATCH)
+                yield message
                 number += 1
+                if self.spec.timing.remind:
+                    yield self.reminder(message, self.spec.timing.remind)
+
+    def reminder(self, first: PlannedMessage, remind: Remind) -> PlannedMessage:
+        """The second message to the same recipient, at the same time of day where that is."""
+        due = remind.after.after(first.due_at.astimezone(clock.zone(first.zone))).astimezone(UTC)
+        return replace(
+            first,
+            message_id=message_id(self.spec.name, self.wave, REMINDER, first.customer_id),
+            step=REMINDER,
+            variables=following(first),
+            due_at=due,
+            expires_at=self.spec.timing.expiry(due),
+        )
 
     def message(self, row: dict[str, object], variables: dict[str, object], batch: int) -> PlannedMessage:
         """The planned message of one recipient."""

@@ -51,7 +51,7 @@ def _of_campaign(project: Project, name: str, spec: CampaignSpec) -> Iterator[tu
     experiment = project.experiment(name)
     for field in dict.fromkeys((*experiment.stratify, *experiment.cuts)) if experiment else ():
         yield field, f"experiments/{name}.yaml"
-    for message in {spec.message_for(arm) for arm in ("", *spec.arms)}:
+    for message in spec.templates:
         for field in _read_by(project, spec, message):
             yield field, f"templates/{message}"
 

@@ -60,16 +60,13 @@ class Dispatched:
 
 
 def dispatch_due(project: Project, *, now: Now = clock.now) -> tuple[Dispatched, ...]:
-    """Every wave that was looked at: those whose time has come, and earlier ones of which something still waits.
+    """Every wave that was looked at: those whose time has come, and those of which something waits and is due.
+
+    Of a campaign of one date only what a person began to send goes on: reminders, and what was put off.
 
     A wave that fails hinders no other campaign; its reason is in the answer, and the next look tries again.
     """
-    return tuple(
-        found
-        for name, spec in sorted(project.campaigns.items())
-        if spec.repeats
-        for found in _of_campaign(project, spec, now)
-    )
+    return tuple(found for _, spec in sorted(project.campaigns.items()) for found in _of_campaign(project, spec, now))
 
 
 def _of_campaign(project: Project, spec: CampaignSpec, now: Now) -> Iterator[Dispatched]:
@@ -86,12 +83,14 @@ def _of_campaign(project: Project, spec: CampaignSpec, now: Now) -> Iterator[Dis
 
 def _waves(project: Project, spec: CampaignSpec, now: datetime) -> list[str]:
     """The waves to look at, in their order."""
-    due = set(due_waves(spec, project, now))
+    due = set(due_waves(spec, project, now)) if spec.repeats else set()
     if Ledger.is_there(project.ledger_place):
         with Ledger.open(project.ledger_place) as ledger:
             records = [record for record in ledger.plans() if record.campaign == spec.name]
-        due |= {record.wave for record in records if record.state != "sent"}
-        due -= {record.wave for record in records if record.state == "sent"}
+            moments = {record.wave: ledger.next_due(record.plan_id) for record in records}
+        waiting = {wave for wave, moment in moments.items() if moment is not None and moment <= now}
+        begun = {record.wave for record in records if record.state != "planned" or spec.repeats}
+        due = (due - moments.keys()) | (waiting & begun)
     return sorted(due)
 
 

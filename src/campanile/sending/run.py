@@ -28,6 +28,7 @@ from campanile.sending.dry_run import dry_run
 from campanile.sending.frozen import check_frozen, planned_record
 from campanile.sending.lock import sender_lock
 from campanile.sending.recover import recover
+from campanile.sending.remind import leave_out_responders
 from campanile.sending.send import Render, send_batch
 from campanile.sending.status import status, status_text
 from campanile.spec.project import Project
@@ -198,6 +199,7 @@ async def open_dispatch(
         check_frozen(project, ledger, plan)
         channel = _channel(project, plan)
         recover(ledger, plan, channel, now())
+        leave_out_responders(project, ledger, plan, now())
         next_due = ledger.next_due(plan.plan_id)
         due = next_due is not None and next_due <= now()
         batches = tuple(ledger.batches(plan.plan_id)) if due else ()

@@ -39,6 +39,8 @@ OfferKind = Literal[
 
 #: The name of the wave of a campaign that goes out once.
 ONLY_WAVE = "1"
+#: The name of the step after the first message.
+REMINDER = "reminder"
 
 
 def purpose_of(objective: object) -> Purpose:
@@ -94,6 +96,22 @@ class Offer(Spec):
         return self
 
 
+class Remind(Spec):
+    """A second message to those who have not answered the first."""
+
+    after: Length = Field(description="How long after the first message, at the same time of day.")
+    unless: Literal["responded"] = Field(
+        "responded", description="Who gets none: customers with a valid order since the first message was due."
+    )
+    message: Name | None = Field(None, description="The template of the reminder; default: that of the first message.")
+
+    @model_validator(mode="after")
+    def _after_a_day(self) -> Remind:
+        if self.after.hours or not (self.after.days or self.after.months):
+            raise Unreadable("a reminder comes days, weeks or months later", "write after: 10d")
+        return self
+
+
 class Timing(Spec):
     """When messages go out."""
 
@@ -118,6 +136,8 @@ class Timing(Spec):
         description="After how long a repeating campaign may choose a customer once more, counted between days of "
         "waves; default: never, so that everybody gets it once.",
     )
+
+    remind: Remind | None = Field(None, description="A second message to those who have not ordered; default: none.")
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -266,6 +286,13 @@ class CampaignSpec(Spec):
         """The offer that this arm gets."""
         change = self.arms.get(arm)
         return change.offer if change is not None and change.offer is not None else self.offer
+
+    @property
+    def templates(self) -> frozenset[str]:
+        """The names of every template that the campaign uses."""
+        remind = self.timing.remind
+        named = {self.channel.message, *map(self.message_for, self.arms)}
+        return frozenset(named | ({remind.message} if remind and remind.message else set()))
 
     def message_for(self, arm: str) -> str:
         """The name of the template that this arm gets."""

@@ -122,7 +122,7 @@ def _template_cure(message: str, there: list[str], suffixes: tuple[str, ...]) ->
 
 def _messages(data: Mapping[str, object]) -> Iterator[tuple[Path_, str]]:
     """The messages that a campaign names, and where."""
-    places: list[tuple[str, ...]] = [("channel", "message")]
+    places: list[tuple[str, ...]] = [("channel", "message"), ("timing", "remind", "message")]
     places += [("arms", arm, "message") for arm in keys(data, "arms")]
     for at in places:
         message = part(data, *at)
