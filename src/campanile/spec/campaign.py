@@ -115,7 +115,7 @@ class Remind(Spec):
 class Timing(Spec):
     """When messages go out."""
 
-    start: Date = Field(description="The day of sending; of a repeating campaign that of its first wave.")
+    start: Date = Field(description="The day of sending.")
     at: ClockTime = Field(description="The time of sending on that day, in quotes.")
     clock: Literal["shop", "customer"] = Field(
         "shop", description="Whose time zone `at`, `quiet` and the last day of the offer mean."

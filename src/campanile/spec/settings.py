@@ -127,7 +127,7 @@ class DatabaseSettings(Spec):
 
     duckdb: Sentence = Field("customers.duckdb", description="DuckDB file, relative to home; every import lands in it.")
     memory: MemorySize = Field(
-        "", description="Most memory for DuckDB, as in 2GB; default is a quarter of the machine's, at most 4GB."
+        "", description="Most memory for DuckDB, as in 2GB; default is a quarter of the machine's, at most 8GB."
     )
     engine: Literal["duckdb", "postgres", "spark"] = Field(
         "duckdb", description="Where `campanile audience` selects; all three select the same customers."
