@@ -85,7 +85,7 @@ def play(kills: int, seed: int, channels: list[str]) -> tuple[list[Row], list[tu
             for channel in channels:
                 stage = Stage(folder / f"{ledger}-{channel}", ledger, channel, port, record, schema, dice)
                 stage.set()
-                for kind, account in on(stage, kills):
+                for kind, account in on(stage, kills, channels):
                     print(f"{kind}, {ledger}, {channel}: {account}", file=sys.stderr, flush=True)
                     rows.append(((kind, ledger, channel), account))
         if "smtp" not in channels:
@@ -94,12 +94,14 @@ def play(kills: int, seed: int, channels: list[str]) -> tuple[list[Row], list[tu
         return rows, list(peer.on(other, max(3, kills // 33)))
 
 
-def on(stage: Stage, kills: int) -> Iterator[tuple[str, Account]]:
-    """Every kind of death that is possible on this stage."""
-    for kind, story, ledgers, channels, share in PLAY:
-        if stage.ledger in ledgers and stage.channel in channels:
+def on(stage: Stage, kills: int, channels: list[str]) -> Iterator[tuple[str, Account]]:
+    """Every kind of death that is possible on this stage; of a run over these channels, its part of the kills."""
+    possible = {kind: len(ledgers) * len(set(played) & set(channels)) for kind, _, ledgers, played, _ in PLAY}
+    shares = sum(share for kind, *_, share in PLAY if possible[kind])
+    for kind, story, ledgers, played, share in PLAY:
+        if stage.ledger in ledgers and stage.channel in played:
             account = Account()
-            wanted = kills * share / (len(ledgers) * len(channels))
+            wanted = kills * share / shares / possible[kind]
             while account.kills < wanted:
                 account.add(story(stage, min(DEATHS, max(2, round(wanted)))))
             yield kind, account

@@ -14,7 +14,7 @@ from campanile.clock import Duration
 from campanile.events import MessageState, Outcome, PlannedMessage, Receipt
 from campanile.ledger import Ledger, Mode, Opened, tables
 from campanile.ledger.hand_overs import claim, exchange
-from campanile.ledger.pausing import pause, paused, resume
+from campanile.ledger.pausing import pause, paused, resume, standing_still
 from campanile.ledger.rules import Rules
 from campanile.spec.policy import Cap
 from campanile.spec.sending import WarmUp
@@ -189,3 +189,15 @@ class TestPause:
         answers = [Receipt(message.message_id, Outcome.ACCEPTED) for message in opened]
         exchange(ledger, PLAN, answers=answers, wanted=claimed[2:], mode=Mode("smtp"), now=NOW)
         assert ledger.tally(PLAN)[MessageState.ACCEPTED] == 2
+
+    def test_a_pause_of_one_wave_holds_the_next_and_both_are_resumed(self, ledger: Ledger) -> None:
+        first = register(ledger, several(1), plan_id="one", wave="2026-03-05")
+        second = register(ledger, several(1, campaign="again"), plan_id="two", wave="2026-03-12")
+        assert pause(ledger, first, who="breaker", why="too many bounces", now=NOW)
+        assert paused(ledger, second.plan_id) is None
+        why = standing_still(ledger, "winback")
+        assert why is not None
+        assert why.why == "too many bounces"
+        assert standing_still(ledger, "spring") is None
+        resume(ledger, second, who="Mei", why="a new list", now=NOW)
+        assert standing_still(ledger, "winback") is None

@@ -39,18 +39,21 @@ def pause(ledger: Ledger, plan: PlanRecord, *, who: str, why: str, now: datetime
 
 
 def resume(ledger: Ledger, plan: PlanRecord, *, who: str, why: str, now: datetime) -> None:
-    """Nothing; the plan may be sent again. What breakers have seen until now does not count any more.
+    """Nothing; every wave of the plan's campaign may be sent again. What breakers have seen so far does not count.
 
     Raises:
-        CampanileError: It is not paused.
+        CampanileError: None is paused.
     """
     table = tables.plan
-    paused = (table.c.plan_id == plan.plan_id, table.c.state == _PAUSED)
+    paused = (table.c.campaign == plan.campaign, table.c.state == _PAUSED)
     with ledger.writing() as connection:
-        # A plan of which nothing has left goes on as one that is being sent: only its next run decides that anyway.
-        if connection.execute(update(table).where(*paused).values(state="sending")).rowcount == 0:
+        waves = list(connection.scalars(select(table.c.plan_id).where(*paused)))
+        if not waves:
             raise CampanileError(f"{plan.campaign} is not paused", f"see `campanile status {plan.campaign}`")
-        _note(connection, {"plan_id": plan.plan_id, "kind": _RESUMED, "who": who, "why": why, "at": now})
+        # A plan of which nothing has left goes on as one that is being sent: only its next run decides that anyway.
+        connection.execute(update(table).where(*paused).values(state="sending"))
+        for plan_id in waves:
+            _note(connection, {"plan_id": plan_id, "kind": _RESUMED, "who": who, "why": why, "at": now})
 
 
 def paused(ledger: Ledger, plan_id: str) -> Pause | None:
@@ -61,6 +64,15 @@ def paused(ledger: Ledger, plan_id: str) -> Pause | None:
         state = connection.scalar(select(tables.plan.c.state).where(tables.plan.c.plan_id == plan_id))
         row = connection.execute(query.limit(1)).first() if state == _PAUSED else None
     return None if row is None else Pause(row.who, row.why, row.at)
+
+
+def standing_still(ledger: Ledger, campaign: str) -> Pause | None:
+    """The pause of any wave of the campaign, because what was wrong with one is wrong with the next; None without."""
+    table = tables.plan.c
+    query = select(table.plan_id).where(table.campaign == campaign, table.state == _PAUSED).limit(1)
+    with ledger.reading() as connection:
+        plan_id = connection.scalar(query)
+    return None if plan_id is None else paused(ledger, plan_id)
 
 
 def resumed(connection: Connection, plan_id: str) -> tuple[int, datetime]:

@@ -18,7 +18,7 @@ from campanile import clock
 from campanile.channels import Channel, open_channel
 from campanile.errors import CampanileError, UsageError, did_you_mean
 from campanile.ledger import Ledger, PlanRecord, Tally
-from campanile.ledger.pausing import paused
+from campanile.ledger.pausing import standing_still
 from campanile.ledger.place import keep_place, move_here
 from campanile.messages.render import open_messages
 from campanile.sending.alive import alive
@@ -241,7 +241,7 @@ async def _send(  # noqa: PLR0913
 
 def _refuse_paused(ledger: Ledger, plan: PlanRecord) -> None:
     """CampanileError when the campaign stands still; says who paused it and why."""
-    found = paused(ledger, plan.plan_id)
+    found = standing_still(ledger, plan.campaign)
     if found is not None:
         what = f"{plan.campaign} was paused by {found.who}: {found.why}"
         raise CampanileError(what, f"mend it, then `campanile resume {plan.campaign} --who you --why what-was-mended`")
