@@ -48,9 +48,10 @@ def main() -> None:
     lines = [["", "messages", "us CPU each", "messages/s", "peak MB", "beside", "ratio"]]
     peaks: dict[int, float] = {}
     for size in sizes:
-        found = list(_measure(size, options.times))
-        peaks[size] = found[0][2].peak_mb
-        lines += [[], *(_line(*each) for each in found)]
+        lines.append([])
+        for each in _measure(size, options.times):
+            peaks.setdefault(size, each[2].peak_mb)
+            lines.append(_line(*each))
     lines += [[], *(_line(*each) for each in _on_postgres(sizes[0]))]
     lines += [[], *(_line(*each) for each in _slowly())]
     print(table([line + [""] * 2 if len(line) > 1 else line for line in lines]))
@@ -63,10 +64,13 @@ Measured = tuple[str, int, Cost, str, Cost | None]
 
 
 def _line(what: str, count: int, cost: Cost, beside: str, other: Cost | None) -> list[str]:
+    """A line of the table; told at once too, because the whole takes minutes."""
     each = f"{cost.cpu / count * 1e6:.0f}" if cost.cpu else ""
     ratio = f"{cost.cpu / other.cpu:.2f}" if other else ""
     memory = f"{cost.peak_mb:.0f}" if cost.peak_mb else ""
-    return [what, f"{count:,}", each, f"{count / cost.wall:,.0f}", memory, beside, ratio]
+    line = [what, f"{count:,}", each, f"{count / cost.wall:,.0f}", memory, beside, ratio]
+    _tell("  ".join(line))
+    return line
 
 
 def _measure(size: int, times: int) -> Iterator[Measured]:

@@ -17,7 +17,7 @@ from campanile.ledger import Ledger, Mode, tables
 from campanile.ledger.hand_overs import claim, exchange, release
 from campanile.ledger.place import keep_place, move_here
 from campanile.ledger.repair import recover
-from campanile.ledger.workers import LeaseLostError, discharge, others, renew
+from campanile.ledger.workers import LeaseLostError, discharge, enlist, others, renew
 from campanile.spec.places import LedgerPlace
 from support.ledgers import end_connections, lapse, ledger_place
 from support.plans import NOW, planned, register, several
@@ -105,6 +105,20 @@ def test_a_worker_whose_lease_ended_opens_nothing_more(pair: tuple[Ledger, Ledge
     again = open_some(two, 10)
     assert {m.message_id for m in again}.isdisjoint(m.message_id for m in under_way)
     assert len(again) == 7
+
+
+def test_a_worker_that_was_buried_claims_nothing_more(pair: tuple[Ledger, Ledger]) -> None:
+    one, two = pair
+    register(one, several(10))
+    with one.sharing() as connection:
+        enlist(one, connection)
+    one.enlisted = True
+    claim(one, PLAN, 0, now=NOW, limit=2)
+    lapse(two)
+    recover(two, PLAN, SMTP, NOW)
+    with pytest.raises(LeaseLostError):
+        claim(one, PLAN, 0, now=NOW, limit=2)
+    assert two.tally(PLAN)[MessageState.DUE] == 10
 
 
 def test_a_lease_that_ended_but_was_not_taken_over_begins_anew(pair: tuple[Ledger, Ledger]) -> None:

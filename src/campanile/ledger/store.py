@@ -35,11 +35,13 @@ class Ledger:
     Attributes:
         database: The database that it is in.
         worker: The id under which whoever holds this object claims messages.
+        enlisted: Whether it is on the list of workers, as far as it knows.
     """
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.worker = uuid4().hex
+        self.enlisted = False
 
     @classmethod
     def open(cls, place: LedgerPlace, *, patience: float = _PATIENCE) -> Ledger:

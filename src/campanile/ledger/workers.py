@@ -36,11 +36,17 @@ class LeaseLostError(CampanileError):
 
 
 def enlist(ledger: Ledger, connection: Connection) -> None:
-    """Nothing; the worker is alive from now on, for the length of a lease."""
+    """Nothing; the worker is alive from now on, for the length of a lease.
+
+    Raises:
+        LeaseLostError: It was on the list before, and others have taken it for dead.
+    """
     table, now = tables.worker, ledger.database.now(connection)
     mine = table.c.worker_id == ledger.worker
     renewed = connection.execute(update(table).where(mine).values(lease_until=now + LEASE))
     if renewed.rowcount == 0:
+        if ledger.enlisted:
+            raise LeaseLostError
         name = f"process {os.getpid()} of {socket.gethostname()}"
         row = {"worker_id": ledger.worker, "name": name, "since": now, "lease_until": now + LEASE}
         connection.execute(insert(table).values(**row))
@@ -81,7 +87,7 @@ def bury(ledger: Ledger, connection: Connection) -> set[str]:
     """
     table = tables.worker
     if not ledger.database.shared:
-        connection.execute(delete(table))
+        connection.execute(delete(table).where(table.c.worker_id != ledger.worker))
         return set()
     connection.execute(delete(table).where(table.c.lease_until < ledger.database.now(connection)))
     return set(connection.scalars(select(table.c.worker_id)))

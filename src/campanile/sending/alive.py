@@ -19,6 +19,7 @@ async def alive(ledger: Ledger, stop: asyncio.Event) -> AsyncIterator[None]:
     """Keeps the worker's lease until the end of the block; sets `stop` when others took it for dead."""
     with ledger.sharing() as connection:
         enlist(ledger, connection)
+    ledger.enlisted = True
     renewing = asyncio.create_task(_renew(ledger, stop)) if ledger.database.shared else None
     try:
         yield
@@ -27,6 +28,7 @@ async def alive(ledger: Ledger, stop: asyncio.Event) -> AsyncIterator[None]:
             renewing.cancel()
             with suppress(asyncio.CancelledError):
                 await renewing
+        ledger.enlisted = False
         # A ledger that is out of reach now lets the lease end by itself.
         with suppress(CampanileError):
             discharge(ledger)
