@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install install-spark demo test test-slow test-long test-engines crash lint types bench bench-audience bench-responses bench-send docs schema lock clean
+.PHONY: help install install-spark demo test test-slow test-long test-engines crash lint types bench bench-audience bench-readout bench-responses bench-send docs schema lock clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ bench-responses: install ## events kept beside a bare insert, a million folded, 
 
 bench-send: install ## sending beside its parts, with one and two workers, and with slow replies (SENDING=100000 for more)
 	$(BIN)/python -m benchmarks.send_report --messages $(or $(SENDING),20000,100000)
+
+bench-readout: install ## a readout of 10 million assigned beside SQL by hand and tea-tasting (ASSIGNED=200000 for less; TEA=python that has tea-tasting)
+	$(BIN)/python -m benchmarks.readout_at_scale --customers $(or $(ASSIGNED),10000000) $(if $(TEA),--tea $(TEA))
 
 docs: install ## build the documentation into site/
 	$(BIN)/python docs/build.py
