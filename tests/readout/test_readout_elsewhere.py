@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
 
 from campanile.cli.main import cli, main
+from campanile.customers import engine
 
 #: Hillstrom's published counts: units, visits.
 ARMS = {"No E-Mail": (21306, 2262), "Mens E-Mail": (21307, 3894), "Womens E-Mail": (21387, 3238)}
@@ -112,6 +114,19 @@ def test_rates_are_those_of_the_published_table(readout: dict[str, Any]) -> None
         assert row["p_value"] == pytest.approx(p_values[-1], rel=1e-6)
     holm = multipletests(p_values, method="holm")[1]
     assert [of(found, "visit", arm)["p_adjusted"] for arm in list(ARMS)[1:]] == pytest.approx(list(holm), rel=1e-6)
+
+
+def test_the_cells_are_read_once_into_a_file_that_is_removed(
+    units: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
+    (tmp_path / "temp").mkdir()
+    written = []
+    whole = engine.in_a_file
+    monkeypatch.setattr(engine, "in_a_file", lambda relation: written.append(relation.count()) or whole(relation))
+    read(units.head(2000), tmp_path)
+    assert len(written) == 1
+    assert list((tmp_path / "temp").iterdir()) == []
 
 
 def test_sums_means_and_variances_are_those_of_pandas(units: pd.DataFrame, readout: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import ibis
@@ -42,12 +43,15 @@ class UnitsTable:
     Attributes:
         rows: arm, one column for each metric (whole millionths; a rate is 0 or 1), one for each cut.
         arms: Units by arm.
+        folder: Holds the rows as long as anybody asks them.
     """
 
     path: Path
     spec: ElsewhereSpec
     rows: ir.Table
     arms: Mapping[str, int] = field(default_factory=dict)
+    folder: TemporaryDirectory[str] | None = None
+    _levels: dict[str, dict[str, dict[str, ArmStatistics]]] = field(default_factory=dict)
 
     @cached_property
     def statistics(self) -> dict[str, ArmStatistics]:
@@ -56,10 +60,12 @@ class UnitsTable:
 
     def by_level(self, cut: str) -> dict[str, dict[str, ArmStatistics]]:
         """What each arm did in each level of a cut, by level and arm; the level of empty cells is `unknown`."""
-        found: dict[str, dict[str, ArmStatistics]] = {}
-        for (arm, level), statistics in sorted(self._grouped(cut).items()):
-            found.setdefault(level, {})[arm] = statistics
-        return found
+        if cut not in self._levels:
+            found: dict[str, dict[str, ArmStatistics]] = {}
+            for (arm, level), statistics in sorted(self._grouped(cut).items()):
+                found.setdefault(level, {})[arm] = statistics
+            self._levels[cut] = found
+        return self._levels[cut]
 
     def _grouped(self, cut: str | None) -> dict[tuple[str, str], ArmStatistics]:
         rows = self.rows
@@ -120,6 +126,10 @@ def _cut(name: str) -> str:
     return f"cut {name}"
 
 
+def _wrong(name: str) -> str:
+    return f"wrong {name}"
+
+
 def read_units(path: Path, spec: ElsewhereSpec) -> UnitsTable:
     """The units of a file as the spec reads them.
 
@@ -133,21 +143,28 @@ def read_units(path: Path, spec: ElsewhereSpec) -> UnitsTable:
     missing = list(_missing(table, spec, path))
     if missing:
         raise ProblemsError(missing)
+    with engine.table_errors(path):
+        rows, folder = engine.in_a_file(_typed(table, spec))
+        arms = _sizes(rows)
+        problems = [*_wrong_arms(arms, spec, path), *_wrong_rows(rows, spec, path)]
+    if problems:
+        raise ProblemsError(problems)
+    kept = {_metric(name): rows[_metric(name)].fill_null(0) for name in spec.metrics}
+    return UnitsTable(path, spec, rows.select("arm", *map(_cut, spec.cuts), **kept), _known(arms), folder)
+
+
+def _typed(table: ir.Table, spec: ElsewhereSpec) -> ir.Table:
+    """The cells as figures; beside each metric whether its cell says something else."""
     rows = table.select(
         arm=_text(table[spec.units.arm]),
-        unit=_text(table[spec.units.unit]) if spec.units.unit else ibis.null("string"),
+        **({"unit": _text(table[spec.units.unit])} if spec.units.unit else {}),
         **{_cut(name): _text(table[name]).fill_null(UNKNOWN) for name in spec.cuts},
         **{f"text {name}": _text(table[metric.column]) for name, metric in spec.metrics.items()},
     )
     figures = {_metric(name): _figure(rows[f"text {name}"], metric) for name, metric in spec.metrics.items()}
     typed = rows.mutate(**figures)
-    with engine.table_errors(path):
-        arms = _sizes(typed)
-        problems = [*_wrong_arms(arms, spec, path), *_wrong_rows(typed, spec, path)]
-    if problems:
-        raise ProblemsError(problems)
-    kept = {name: typed[name].fill_null(0) for name in figures}
-    return UnitsTable(path, spec, typed.select("arm", *map(_cut, spec.cuts), **kept), _known(arms))
+    wrong = {_wrong(name): typed[f"text {name}"].notnull() & typed[_metric(name)].isnull() for name in spec.metrics}
+    return typed.mutate(**wrong).drop(*(f"text {name}" for name in spec.metrics))
 
 
 def _known(arms: Mapping[str | None, int]) -> dict[str, int]:
@@ -215,8 +232,8 @@ def _wrong_rows(rows: ir.Table, spec: ElsewhereSpec, path: Path) -> Iterator[Pro
     """What single cells cannot be, counted in one pass."""
     counts: dict[str, ir.Scalar] = {}
     for name in spec.metrics:
-        text, figure = rows[f"text {name}"], cast(ir.IntegerColumn, rows[_metric(name)])
-        counts[f"text {name}"] = (text.notnull() & figure.isnull()).sum()
+        figure = cast(ir.IntegerColumn, rows[_metric(name)])
+        counts[f"text {name}"] = cast(ir.BooleanColumn, rows[_wrong(name)]).sum()
         counts[f"negative {name}"] = (figure < 0).sum()
         counts[f"nonzero {name}"] = (figure != 0).sum()
     counts |= {_cut(name): rows[_cut(name)].nunique() for name in spec.cuts}

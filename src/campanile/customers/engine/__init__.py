@@ -14,7 +14,7 @@ from campanile.customers.engine.landing import (
     trimmed,
     write_csv,
 )
-from campanile.customers.engine.single import open_file, table_errors
+from campanile.customers.engine.single import in_a_file, open_file, table_errors
 from campanile.customers.engine.tables import (
     alone,
     append,
@@ -65,6 +65,7 @@ __all__ = [
     "drop",
     "engine_errors",
     "fill",
+    "in_a_file",
     "lines_refused",
     "load",
     "open_file",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -36,6 +37,18 @@ def open_file(path: Path, *, separator: str | None = None) -> ir.Table:
     except duckdb.Error:
         cure = "is it a CSV file in UTF-8 with a header, or a whole Parquet file?"
         raise CampanileError(f"{path.name} cannot be read as a table", cure) from None
+
+
+def in_a_file(relation: ir.Table) -> tuple[ir.Table, TemporaryDirectory[str]]:
+    """The rows of a relation in a temporary file, so that what they are made of is read and computed once.
+
+    The file is in a folder that only its owner may enter, and is removed with it.
+    """
+    folder = TemporaryDirectory(prefix="campanile-units-")
+    path = Path(folder.name) / "rows.parquet"
+    backend = relation.get_backend()
+    backend.to_parquet(relation, path)
+    return backend.read_parquet(path, table_name="rows"), folder
 
 
 @contextmanager
