@@ -77,7 +77,7 @@ def ours(customers: int) -> Callable[[], Any]:
     from campanile.readout.parts import parts_of
 
     database, terms = open_database(customers), _terms()
-    wave = Wave("bench", snapshot(customers), messages(customers), Duration(days=30), READ_AT, cuts=CUTS)
+    wave = Wave("bench", (snapshot(customers),), (messages(customers),), Duration(days=30), READ_AT, cuts=CUTS)
 
     def work() -> Any:
         summed = measure(outcomes(database, wave, span(database, wave)), CUTS)

@@ -62,7 +62,9 @@ def _deviations(project: Project, entry: Entry) -> tuple[Deviation, ...]:
     from campanile.readout.deviations import deviations
 
     registered = any(version.registered_at for version in entry.versions)
-    return deviations(project, entry.name, entry.registered) if registered and entry.registered else ()
+    if not registered or not entry.registered:
+        return ()
+    return deviations(project, entry.name, entry.registered, entry.wave)
 
 
 @experiments_command.command("compare")

@@ -7,9 +7,11 @@ that cannot be read is a problem of its entry, and hides no other entry.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +22,11 @@ from campanile.ledger.store import Ledger
 from campanile.money import Currency
 from campanile.plan.freeze import frozen_spec
 from campanile.plan.snapshot import latest_due
+from campanile.plan.waves import due_between
 from campanile.readout.terms import Terms, in_words, read_terms
 from campanile.registry.kept import Reading, readings
 from campanile.report.files import folder_name
+from campanile.spec.campaign import ONLY_WAVE, Timing
 from campanile.spec.project import Project
 
 State = Literal["draft", "planned", "sending", "paused", "window running", "ready to read", "read"]
@@ -79,6 +83,7 @@ class Entry:
     Attributes:
         kind: Whether it is a campaign of this shop, or was run elsewhere.
         registered: The frozen spec that judges; None before a plan, and of experiments elsewhere.
+        wave: Whose spec that is.
         window_ends: End of the last customer's window; None before a plan, or when its snapshot is gone.
         problems: What could not be read, as sentences.
     """
@@ -90,6 +95,7 @@ class Entry:
     versions: tuple[Version, ...] = ()
     readings: tuple[Reading, ...] = ()
     registered: Mapping[str, Any] | None = None
+    wave: str = ONLY_WAVE
     window_ends: datetime | None = None
     problems: tuple[str, ...] = ()
 
@@ -187,31 +193,48 @@ class _Campaign:
             versions=tuple(map(self.version, self.plans)),
             readings=found,
             registered=spec if self.plans else None,
+            wave=self.read[0].wave if self.read else ONLY_WAVE,
             window_ends=ends,
             problems=problems,
         )
 
+    @cached_property
+    def read(self) -> list[PlanRecord]:
+        """The plans that a readout reads: of every wave that was begun, in order; of none that was, the latest."""
+        begun = [plan for plan in self.plans if plan.state != "planned" or plan.plan_id in self.registrations]
+        return sorted(begun, key=lambda plan: plan.wave) or self.plans[-1:]
+
     def spec(self) -> Mapping[str, Any] | None:
         """What judges: the registered spec, else the planned one, else today's files; None when those are broken."""
-        if not self.plans:
-            return frozen_spec(self.project, self.name) if self.name in self.project.campaigns else None
-        registered = self.registrations.get(self.plans[-1].plan_id)
-        spec: Mapping[str, Any] = json.loads(registered.spec_json) if registered else self.plans[-1].spec
+        if not self.read:
+            campaign = self.project.campaigns.get(self.name)
+            return frozen_spec(self.project, self.name, campaign.waves[0]) if campaign else None
+        registered = self.registrations.get(self.read[0].plan_id)
+        spec: Mapping[str, Any] = json.loads(registered.spec_json) if registered else self.read[0].spec
         return spec
 
     def window_ends(self, terms: Terms | None) -> datetime | None:
-        last = latest_due(self.project.home / self.plans[-1].snapshot) if self.plans and terms else None
-        return terms.experiment.primary.window.after(last) if last and terms else None
+        """The end of the last window: of a repeating campaign that of the last wave that may still go out."""
+        if not self.read or terms is None:
+            return None
+        found = [latest_due(self.project.home / plan.snapshot) for plan in self.read]
+        timing = Timing.model_validate(terms.spec["campaign"]["timing"])
+        if timing.until is not None:
+            last = timing.model_copy(update={"start": timing.days[-1]})
+            found.append(due_between(last, self.project)[1])
+        return max((terms.experiment.primary.window.after(due) for due in found if due), default=None)
 
     def state(self, ends: datetime | None, found: tuple[Reading, ...]) -> State:
+        ended = any(reading.ended for reading in found)
         if not self.plans:
-            return "read" if any(reading.ended for reading in found) else "draft"
-        plan = self.plans[-1]
-        if plan.state == "planned" and plan.plan_id not in self.registrations:
+            return "read" if ended else "draft"
+        states = {plan.state for plan in self.read}
+        if states == {"planned"} and self.read[0].plan_id not in self.registrations:
             return "planned"
         if ends and self.now >= ends:
-            return "read" if any(reading.ended for reading in found) else "ready to read"
-        return plan.state if plan.state in {"sending", "paused"} else "window running"
+            return "read" if ended else "ready to read"
+        under_way: tuple[Literal["paused", "sending"], ...] = ("paused", "sending")
+        return next((state for state in under_way if state in states), "window running")
 
     def design(self, terms: Terms) -> Design:
         experiment = terms.experiment
@@ -224,10 +247,18 @@ class _Campaign:
             currency=currency,
             alpha=terms.alpha,
             split={arm: float(share) for arm, share in experiment.split.items()},
-            arms=self.plans[-1].arms if self.plans else {},
+            arms=self.sizes,
             terms=in_words(terms, Currency(currency)),
-            fingerprint=self.plans[-1].fingerprint if self.plans else "",
+            fingerprint=self.read[0].fingerprint if self.read else "",
         )
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Units by arm; of a repeating campaign those of all waves, who is in several as often as that."""
+        whole: Counter[str] = Counter()
+        for plan in self.read:
+            whole.update(plan.arms)
+        return dict(whole)
 
     def version(self, plan: PlanRecord) -> Version:
         registered = self.registrations.get(plan.plan_id)

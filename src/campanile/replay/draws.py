@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from campanile.customers import engine
-from campanile.design.assign import assign
+from campanile.design.assign import assign, assign_each
 from campanile.measure.outcomes import LIST_MARGIN, LIST_MARGIN_COLUMN, METRICS
 from campanile.measure.own import PREFIX
 from campanile.measure.sums import ArmOutcome, ByLevel, aggregates_of, amount_class, figures_of
@@ -49,6 +49,7 @@ class Draws:
         metrics: What is measured.
         by_stratum: Whether sums are wanted by stratum as well.
         past: Whether it is wanted how the metrics go together with what was bought before.
+        sticky: Whether a unit's arm is its own number's alone; else the split is exact inside strata.
     """
 
     rows: ir.Table
@@ -56,6 +57,7 @@ class Draws:
     metrics: Sequence[str]
     by_stratum: bool = False
     past: bool = False
+    sticky: bool = False
 
     def draw(self, salt: str) -> Drawn:
         """The arms that this salt gives; the same salt gives the same arms. Letters, digits and -:_ make a salt."""
@@ -108,7 +110,8 @@ class Draws:
 
     def _query(self) -> ir.Table:
         """Sums by arm (and stratum), and below them customers and sums by class of amount."""
-        assigned = assign(self.rows, split=self.split, stratify=(_STRATUM,), salt=_SALT)
+        drawn = assign_each if self.sticky else assign
+        assigned = drawn(self.rows, split=self.split, stratify=(_STRATUM,), salt=_SALT)
         figures = self._figures(assigned)
         parts = [figures, *(self._classes(assigned, figures, name) for name in self._classed)]
         return ibis.union(*parts) if len(parts) > 1 else figures

@@ -240,7 +240,14 @@ class _Trial:
         ).to_pyarrow().to_pylist()[0]  # fmt: skip
         several, past = facts["strata"] > 1, bool(facts["past"])
         ways: dict[Way, bool] = {"none": True, "strata": several, "past": past}
-        draws = Draws(rows, terms.experiment.split, tuple(dict.fromkeys(measured)), by_stratum=several, past=past)
+        draws = Draws(
+            rows,
+            terms.experiment.split,
+            tuple(dict.fromkeys(measured)),
+            by_stratum=several,
+            past=past,
+            sticky=units.sticky,
+        )
         return cls(terms, draws, metrics, tuple(way for way, there in ways.items() if there))
 
     def comparisons(self, drawn: Drawn, currency: Currency) -> Iterator[tuple[_Key, Comparison]]:

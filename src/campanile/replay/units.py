@@ -33,7 +33,7 @@ from campanile.measure.own import PREFIX, OwnMetrics
 from campanile.plan.freeze import frozen_spec
 from campanile.plan.needs import fields_read
 from campanile.plan.past import sync_past
-from campanile.plan.snapshot import snapshot_relation, write_snapshot
+from campanile.plan.snapshot import latest_due, snapshot_relation, write_snapshot
 from campanile.readout.terms import Terms, read_terms
 from campanile.spec.project import Project
 
@@ -55,6 +55,7 @@ class Units:
         first_due: Where the first window began, aware UTC.
         ends: Where the last one ended.
         source: Where they come from, in words.
+        sticky: Whether each unit's arm is its own number's alone, as in a repeating campaign.
     """
 
     terms: Terms
@@ -64,22 +65,30 @@ class Units:
     first_due: datetime
     ends: datetime
     source: str
+    sticky: bool = False
 
 
 def past_wave(
     project: Project, campaign: str, *, database: CustomerDatabase, ledger: Ledger, now: datetime
 ) -> Units | None:
-    """The customers of the campaign's latest wave; None when it was never planned.
+    """The customers of the campaign's past waves, of a repeating one all whose windows have ended.
+
+    None when it was never planned.
 
     Raises:
-        CampanileError: Its last window has not ended, it measures nothing, or its snapshot is gone.
+        CampanileError: No window has ended, it measures nothing, or a snapshot is gone.
     """
-    plan = ledger.plan(campaign)
-    if plan is None:
+    plans = sorted((plan for plan in ledger.plans() if plan.campaign == campaign), key=lambda plan: plan.wave)
+    if not plans:
         return None
-    registration = ledger.registration(campaign, plan.wave)
-    terms = read_terms(campaign, json.loads(registration.spec_json) if registration else plan.spec)
-    found = _measured(project, database, terms, project.home / plan.snapshot, now, f"wave {plan.wave} of {campaign}")
+    registration = ledger.registration(campaign, plans[0].wave)
+    terms = read_terms(campaign, json.loads(registration.spec_json) if registration else plans[0].spec)
+    window = terms.experiment.primary.window
+    dues = {plan.wave: latest_due(project.home / plan.snapshot) for plan in plans}
+    over = [plan for plan in plans if (due := dues[plan.wave]) and window.after(due) <= now] or plans[:1]
+    words = f"wave {over[0].wave}" if len(over) == 1 else f"{len(over)} waves, {over[0].wave} to {over[-1].wave},"
+    snapshots = tuple(project.home / plan.snapshot for plan in over)
+    found = _measured(project, database, terms, snapshots, now, f"{words} of {campaign}")
     if found.ends > now:
         ends = clock.words(found.ends, project.zone)
         raise CampanileError(
@@ -103,16 +112,17 @@ def past_audience(  # noqa: PLR0913 - what is selected, when, and the stores
     Raises:
         CampanileError: The window has not ended, the campaign measures nothing, or nobody is left.
     """
-    terms = read_terms(campaign, json.loads(json.dumps(frozen_spec(project, campaign))))
+    spec = project.campaign(campaign)
+    terms = read_terms(campaign, json.loads(json.dumps(frozen_spec(project, campaign, spec.waves[0]))))
     window = terms.experiment.primary.window
     if window.after(as_of) > now:
         latest = clock.words(window.before(now), project.zone)
         raise CampanileError(
             f"a window of {window} from {clock.words(as_of, project.zone)} has not ended", f"go back to {latest}"
         )
-    spec = project.campaign(campaign)
     local = as_of.astimezone(project.zone)
-    spec = spec.model_copy(update={"timing": spec.timing.model_copy(update={"start": local.date()})})
+    once = {"start": local.date(), "every": None, "until": None, "again": None}
+    spec = spec.model_copy(update={"timing": spec.timing.model_copy(update=once)})
     if ledger is not None:
         sync_past(project, database, ledger)
     ensure_profile(project, database, as_of, fields=fields_read(project))
@@ -125,18 +135,18 @@ def past_audience(  # noqa: PLR0913 - what is selected, when, and the stores
         columns = ("customer_id", "arm", "stratum", "due_at", "pre_orders", "pre_revenue")
         path, _ = write_snapshot(database, snapshot, Path(folder), columns)
         source = f"the target of {campaign} as of {clock.words(as_of, project.zone)}"
-        return _measured(project, database, terms, path, now, source)
+        return _measured(project, database, terms, (path,), now, source)
 
 
 def _measured(  # noqa: PLR0913, PLR0917
-    project: Project, database: CustomerDatabase, terms: Terms, snapshot: Path, now: datetime, source: str
+    project: Project, database: CustomerDatabase, terms: Terms, snapshots: tuple[Path, ...], now: datetime, source: str
 ) -> Units:
-    """The units of a snapshot with what they did, in a temporary table."""
+    """The units of snapshots with what they did, in a temporary table."""
     experiment = terms.experiment
     with _no_messages() as messages:
         wave = Wave(
             experiment.campaign,
-            (snapshot,),
+            snapshots,
             (messages,),
             window=experiment.primary.window,
             read_at=now,
@@ -150,7 +160,8 @@ def _measured(  # noqa: PLR0913, PLR0917
         rows = engine.store(database.ibis, _TABLE, relation.select(*kept), temp=True)
     counted = rows.aggregate(n=rows.count(), customers=rows["customer_id"].nunique()).to_pyarrow().to_pylist()[0]
     first, ends = within.first_due.astimezone(UTC), within.ends.astimezone(UTC)
-    return Units(terms, rows, counted["n"], counted["n"] - counted["customers"], first, ends, source)
+    sticky = (terms.spec["campaign"].get("timing") or {}).get("every") is not None
+    return Units(terms, rows, counted["n"], counted["n"] - counted["customers"], first, ends, source, sticky)
 
 
 @contextmanager
