@@ -90,7 +90,7 @@ def build_context(
     context = _customer(planned)
     first_id, first_due = first_of(planned)
     until = _valid_until(first_due, planned.zone, offer.valid) if offer.valid else Absent("offer.valid_until")
-    code = _code(offer, links, first_id)
+    code = _code(offer, links, planned, first_id)
     context["offer"] = {**_offer(offer), "valid_until": until, "code": code}
     context["shop"] = _shop(shop)
     context["link"] = links.click(planned.message_id)
@@ -213,10 +213,14 @@ def _offer(offer: Offer) -> Mapping[str, object]:
     }
 
 
-def _code(offer: Offer, links: Links, message_id: str) -> object:
+def _code(offer: Offer, links: Links, planned: PlannedMessage, first_id: str) -> object:
+    if offer.codes is not None:
+        own = str(planned.variables.get("code") or "")
+        sample = (_SAMPLE_CODE * 4)[: len(own)]
+        return (own if links.keys else sample) or Absent("code")
     if offer.code is None:
         return Absent("code")
-    return links.code(message_id) if offer.code == ONE_PER_CUSTOMER else offer.code
+    return links.code(first_id) if offer.code == ONE_PER_CUSTOMER else offer.code
 
 
 @lru_cache(maxsize=4)

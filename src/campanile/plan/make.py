@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -34,6 +34,7 @@ from campanile.ledger.store import Ledger
 from campanile.messages.check import RenderCheck, check_all
 from campanile.messages.context import following, freeze
 from campanile.messages.render import CampaignMessages, open_messages
+from campanile.plan.codes import CODE, Codes, codes_for
 from campanile.plan.freeze import fingerprint, frozen_spec
 from campanile.plan.needs import fields_read
 from campanile.plan.outlook import Money, outlook_of, worth_of_orders
@@ -100,6 +101,7 @@ def make_plan(  # noqa: PLR0913 - the stores come from outside, so that a flow o
     audience = select(spec.target, database, as_of, project=project, campaign=spec)
     path, digest, arms = work.split(audience)
     messages = open_messages(project, campaign, columns=audience.eligible.columns)
+    work = replace(work, codes=codes_for(project, spec, wave, arms, ledger))
     check = work.check(path, messages, arms=arms, progress=progress)
     return work.register(path, digest, arms=arms, audience=audience, check=check, messages=messages)
 
@@ -131,6 +133,7 @@ class _Work:
     as_of: datetime
     database: CustomerDatabase
     ledger: Ledger
+    codes: Codes = field(default_factory=lambda: Codes({}))
 
     @property
     def folder(self) -> Path:
@@ -180,10 +183,12 @@ class _Work:
         vocabulary = load_vocabulary()
         money = {name for name, kind in vocabulary.fields.items() if kind == "money"}
         frozen = partial(freeze, fields=sorted(fields), money=money, currency=self.project.currency)
-        number = 0
+        number, codes = 0, self.codes.giver()
         for batch in batches(self.database, rows):
             for row in batch.to_pylist():
-                message = self.message(row, frozen(row), number // BATCH)
+                file = self.spec.offer_for(str(row["arm"])).codes
+                own = {CODE: next(codes[file])} if file else {}
+                message = self.message(row, {**frozen(row), **own}, number // BATCH)
                 yield message
                 number += 1
                 if self.spec.timing.remind:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
-from campanile.ledger import Ledger, PlanRecord, tables
+from campanile.ledger import Ledger, PlanRecord, tables, variables
 from campanile.ledger.response_tables import coupon, insert_new, redemption
 from campanile.ledger.response_tables import replace as put
 from campanile.messages.context import ONE_PER_CUSTOMER
 from campanile.messages.tokens import KeyRing
+from campanile.plan.codes import CODE, hands_out_codes
+from campanile.spec.campaign import REMINDER
 
 _CHUNK = 5_000
 
@@ -81,13 +83,11 @@ def index_codes(ledger: Ledger, ring: KeyRing) -> int:
     """How many codes were written down: all of each plan that gives every customer one, when some were missing."""
     written = 0
     for plan in ledger.plans():
-        if not any(code == ONE_PER_CUSTOMER for code in _codes_of(plan)):
+        if not hands_out_codes(plan) and not any(code == ONE_PER_CUSTOMER for code in _codes_of(plan)):
             continue
         query = select(func.count()).where(coupon.c.plan_id == plan.plan_id)
         with ledger.reading() as connection:
-            if connection.scalar(query) == connection.scalar(
-                select(tables.plan.c.planned).where(tables.plan.c.plan_id == plan.plan_id)
-            ):
+            if connection.scalar(query) == connection.scalar(select(func.count()).where(*_first(plan.plan_id))):
                 continue
         written += _index(ledger, plan, ring)
     return written
@@ -95,19 +95,36 @@ def index_codes(ledger: Ledger, ring: KeyRing) -> int:
 
 def _index(ledger: Ledger, plan: PlanRecord, ring: KeyRing) -> int:
     written = 0
-    ids = _message_ids(ledger, plan.plan_id)
-    while chunk := list(islice(ids, _CHUNK)):
-        rows = [{"code": ring.code(each), "message_id": each, "plan_id": plan.plan_id} for each in chunk]
+    messages = _messages(ledger, plan.plan_id)
+    pooled = hands_out_codes(plan)
+    while chunk := list(islice(messages, _CHUNK)):
+        rows = [
+            {"code": _code_of(each, text, ring, pooled=pooled), "message_id": each, "plan_id": plan.plan_id}
+            for each, text in chunk
+        ]
         with ledger.writing() as connection:
             put(connection, coupon, rows)
         written += len(rows)
     return written
 
 
-def _message_ids(ledger: Ledger, plan_id: str) -> Iterator[str]:
+def _first(plan_id: str) -> tuple[ColumnElement[bool], ...]:
+    """The first message to each customer: a reminder repeats its code."""
+    return tables.message.c.plan_id == plan_id, tables.message.c.step != REMINDER
+
+
+def _messages(ledger: Ledger, plan_id: str) -> Iterator[tuple[str, str]]:
     with ledger.reading() as connection:
-        query = select(tables.message.c.message_id).where(tables.message.c.plan_id == plan_id)
-        yield from connection.execution_options(yield_per=_CHUNK).scalars(query)
+        column = tables.message.c
+        query = select(column.message_id, column.variables).where(*_first(plan_id))
+        for row in connection.execution_options(yield_per=_CHUNK).execute(query):
+            yield row.message_id, row.variables
+
+
+def _code_of(message_id: str, text: str, ring: KeyRing, *, pooled: bool) -> str:
+    """The code of a message as tills write it: from the file where it got one, else the one that is made."""
+    own = variables.load(text).get(CODE) if pooled else None
+    return str(own).upper() if own else ring.code(message_id)
 
 
 def _owner(connection: Connection, code: str) -> tuple[str, str, str] | None:

@@ -84,9 +84,16 @@ class Offer(Spec):
     min_spend: Amount | None = Field(None, description="Smallest basket the offer is good for.")
     valid: Length | None = Field(None, description="How long the offer lasts, from the planned send moment.")
     code: Text | None = Field(None, description="The code to give at checkout; `one per customer` makes one for each.")
+    codes: Text | None = Field(
+        None,
+        description="A file with codes of the till, one a line, relative to home or to the project: every customer "
+        "gets one that nobody else has or had.",
+    )
 
     @model_validator(mode="after")
     def _value_fits_kind(self) -> Offer:
+        if self.code is not None and self.codes is not None:
+            raise Unreadable("a customer gets one code", "write code or codes, not both")
         if self.kind == "coupon" and self.amount is None:
             raise Unreadable("a coupon needs its amount", "add amount: 50")
         if self.kind == "percent" and self.off is None:
