@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from campanile.customers import engine
-from campanile.design.assign import assign, assign_each
+from campanile.design.assign import assign_each, inside_strata
 from campanile.measure.outcomes import LIST_MARGIN, LIST_MARGIN_COLUMN, METRICS
 from campanile.measure.own import PREFIX
 from campanile.measure.sums import ArmOutcome, ByLevel, aggregates_of, amount_class, figures_of
@@ -110,8 +110,10 @@ class Draws:
 
     def _query(self) -> ir.Table:
         """Sums by arm (and stratum), and below them customers and sums by class of amount."""
-        drawn = assign_each if self.sticky else assign
-        assigned = drawn(self.rows, split=self.split, stratify=(_STRATUM,), salt=_SALT)
+        if self.sticky:
+            assigned = assign_each(self.rows, split=self.split, stratify=(_STRATUM,), salt=_SALT)
+        else:
+            assigned = inside_strata(self.rows, split=self.split, salt=_SALT)
         figures = self._figures(assigned)
         parts = [figures, *(self._classes(assigned, figures, name) for name in self._classed)]
         return ibis.union(*parts) if len(parts) > 1 else figures
