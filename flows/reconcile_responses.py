@@ -1,19 +1,25 @@
-"""Understands what came back and was not understood yet, settles what it shows, and says who fell silent: hourly."""
+"""Understands what came back, asks providers about lost answers, and says who fell silent: hourly."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import timedelta
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact
 
 from campanile import clock
+from campanile.errors import CampanileError
 from campanile.ledger.store import Ledger
+from campanile.privacy import redact
 from campanile.responses.inbox import drop_raw
 from campanile.responses.process import process
-from campanile.responses.reconcile import Reconciled, reconcile
+from campanile.responses.reconcile import CAN_BE_ASKED, Reconciled, reconcile
+from campanile.sending.run import ask_about
 from flows.frame import as_markdown, project, without_personal_data
+
+log = logging.getLogger(__name__)
 
 
 @flow(
@@ -26,6 +32,8 @@ from flows.frame import as_markdown, project, without_personal_data
 async def reconcile_responses() -> dict[str, int]:
     """Counts: settled hand-overs, those still unknown, providers that fell silent. The report becomes an artifact."""
     found = await asyncio.to_thread(_reconcile)
+    if await asyncio.to_thread(_ask, {each.campaign for each in found.lost if each.channel in CAN_BE_ASKED}):
+        found = await asyncio.to_thread(_reconcile)
     for silence in found.silent:
         get_run_logger().warning("%s", silence.sentence)
     await acreate_markdown_artifact(
@@ -33,6 +41,19 @@ async def reconcile_responses() -> dict[str, int]:
     )
     lost = sum(each.messages for each in found.lost)
     return {"settled": found.settled, "lost": lost, "silent": len(found.silent)}
+
+
+def _ask(campaigns: set[str]) -> bool:
+    """Whether the providers' own records told of anything; who cannot be asked now is asked in an hour."""
+    told = 0
+    for campaign in sorted(campaigns):
+        try:
+            asked = ask_about(project(), campaign)
+        except CampanileError as error:
+            log.warning("%s: %s", campaign, redact(str(error)))
+            continue
+        told += asked.accepted + asked.rejected + asked.not_sent
+    return told > 0
 
 
 def _reconcile() -> Reconciled:

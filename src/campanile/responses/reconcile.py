@@ -20,10 +20,10 @@ from campanile.responses.process import settle
 
 #: Channels whose providers tell what becomes of messages, and under which names their events are kept.
 _TELLING = {"sendgrid": ("sendgrid",), "twilio": ("twilio", "twilio-inbound"), "gateway": ("generic",)}
+#: Channels whose providers' own records `campanile resolve --ask-provider` reads.
+CAN_BE_ASKED = frozenset({"sendgrid", "twilio"})
 #: What a person asks the provider about a message whose answer was lost.
 _ASK = {
-    "sendgrid": "SendGrid, Activity or POST /v3/logs: to_email and category of the run, then cmp_mid of each message",
-    "twilio": "Twilio, Message log: to and date, then the link in the body",
     "smtp": "the mail server's log: Message-ID",
 }
 #: A lost answer is asked about only after events had time to come.
@@ -72,11 +72,11 @@ class Reconciled:
     def text(self) -> str:
         """The report for people."""
         lines = [f"{self.settled:,} unknown hand-overs settled by events that came"]
-        lines += [
-            f"{each.campaign}, wave {each.wave}: {each.messages:,} still unknown since {each.since}; ask {each.ask}, "
-            f"then `campanile resolve {each.campaign}`"
-            for each in self.lost
-        ]
+        for each in self.lost:
+            lost = f"{each.campaign}, wave {each.wave}: {each.messages:,} still unknown since {each.since}"
+            by_hand = f"ask {each.ask}, then `campanile resolve {each.campaign}`"
+            asked = f"`campanile resolve {each.campaign} --ask-provider` reads its records"
+            lines.append(f"{lost}; {asked if each.channel in CAN_BE_ASKED else by_hand}")
         lines += [each.sentence for each in self.silent]
         return "\n".join(lines)
 
