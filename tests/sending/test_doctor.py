@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections import namedtuple
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -137,6 +138,17 @@ class TestMachine:
         project = write_project(tmp_path)
         (tmp_path / "templates" / "hello.txt.j2").write_text("Hello {{ nobody_knows }}")
         assert ("bad", "1 problem(s) in the committed files") in states(list(examine(project, online=False)))
+
+    def test_whose_links_lead_nowhere(self, tmp_path: Path) -> None:
+        project = write_project(tmp_path)
+        said = ("look", "links of winback lead to no page")
+        assert said not in states(list(examine(project, online=False)))
+        page = tmp_path / "templates" / "hello.txt.j2"
+        page.write_text(page.read_text(encoding="utf-8") + "{{ link }}\n", encoding="utf-8")
+        assert said in states(list(examine(project, online=False)))
+        shop = project.settings.shop.model_copy(update={"website": "https://shop.example.com"})
+        led = replace(project, settings=project.settings.model_copy(update={"shop": shop}))
+        assert said not in states(list(examine(led, online=False)))
 
     def test_that_is_full(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         usage = namedtuple("usage", "total used free")(10**12, 10**12, 10**8)

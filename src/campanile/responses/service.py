@@ -114,6 +114,10 @@ async def _work(desk: Desk) -> None:
             desk.counts["processed", "failures"] += 1
             log.warning("the inbox waits: %s", redact(str(error)))
             await asyncio.sleep(_PAUSE * 10)
+        except Exception as error:  # what comes is kept all the same, and understood once this is mended
+            desk.counts["processed", "failures"] += 1
+            log.exception("the inbox cannot be understood (%s)", type(error).__name__)
+            await asyncio.sleep(_PAUSE * 60)
 
 
 async def _health(desk: Desk, _request: Request) -> Response:

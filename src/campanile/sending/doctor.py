@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from campanile.spec.check import check_project
 if TYPE_CHECKING:
     from dns.resolver import Resolver
 
+    from campanile.spec.campaign import CampaignSpec
     from campanile.spec.channel_settings import ChannelSettings
     from campanile.spec.project import Project
 
@@ -35,6 +37,7 @@ _LITTLE, _SCARCE = 200_000_000, 2_000_000_000
 #: How far the clock may be off: webhooks are signed with it, and quiet hours hang on it.
 _OFF, _FAR_OFF = timedelta(seconds=30), timedelta(minutes=5)
 _KEYS = ("password_env", "api_key_env", "api_secret_env", "account_sid_env")
+_LINK = re.compile(r"{{-?\s*link\b")
 _SENDGRID_SELECTORS = ("s1", "s2")
 
 
@@ -71,6 +74,25 @@ def _files(project: Project) -> Iterator[Finding]:
     if urlsplit(base_url).scheme != "https":
         cure = "set shop: base_url: https://… to where `campanile serve` is known to the world"
         yield Finding("files", "look", "links have no https address to lead to, and mail needs one", cure)
+    aimless = sorted(filter(None, map(_aimless(project), parts.campaigns.values())))
+    if aimless and not project.settings.shop.website:
+        cure = "set shop: website: https://… or `link:` under channel of the campaign"
+        yield Finding("files", "look", f"links of {', '.join(aimless)} lead to no page", cure)
+
+
+def _aimless(project: Project) -> Callable[[CampaignSpec], str]:
+    """Tells the name of a campaign whose messages have a link that no page was named for; "" of others."""
+
+    def name_of(spec: CampaignSpec) -> str:
+        files = [
+            path
+            for arm in ("", *spec.arms)
+            for path in (project.root / "templates").glob(f"{spec.message_for(arm)}.*.j2")
+        ]
+        linked = any(_LINK.search(path.read_text(encoding="utf-8", errors="replace")) for path in files)
+        return spec.name if linked and not spec.channel.link else ""
+
+    return name_of
 
 
 def _keys(project: Project) -> Iterator[Finding]:
