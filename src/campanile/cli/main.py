@@ -41,6 +41,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "experiments": ("experiments", "List every experiment; show, compare and export them."),
     "forget": ("responses", "Forget a customer; readouts stay as they are."),
     "disclose": ("responses", "Write everything that is known of a customer to a file."),
+    "propose": ("improve", "Write the next campaign from a closed experiment, for a person to merge."),
+    "learned": ("improve", "Say what all closed campaigns have taught, in answer to a few words."),
     "rehearse": ("rehearse", "Play a whole campaign against simulated customers with a known effect."),
 }
 
