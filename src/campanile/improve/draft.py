@@ -44,8 +44,8 @@ _KEYS = (
     "objective", "topic", "target", "offer", "timing", "channel", "arms", "costs", "priority", "hypothesis", "split",
     "stratify", "primary", "secondary", "cuts", "guards", "adjust", "monitor", "alpha", "power", "compare", "decide",
     "from", "who", "except", "one_per", "keep", "stage", "segment", "did", "where", "in", "kind", "amount", "off",
-    "min_spend", "valid", "code", "start", "at", "clock", "quiet", "use", "message", "metric", "window", "baseline",
-    "expect", "control", "roll_out", "stop",
+    "min_spend", "valid", "code", "start", "at", "every", "until", "again", "remind", "clock", "quiet", "use",
+    "message", "metric", "window", "baseline", "expect", "control", "roll_out", "stop",
 )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def campaign_data(  # noqa: PLR0913, PLR0917 - what was decided, each by name
     change = (data.pop("arms", None) or {}).get(arm) or {}
     data["offer"] = change.get("offer", data["offer"])
     data["channel"] = {**data["channel"], "message": change.get("message", data["channel"]["message"])}
-    data["timing"] = {**data["timing"], "start": day.isoformat()}
+    data["timing"] = _on(data["timing"], day)
     if nxt.kind == "follow_up":
         return _follow_up(data, found)
     if nxt.factor == "target" and parting is not None:
@@ -101,6 +101,19 @@ def campaign_data(  # noqa: PLR0913, PLR0917 - what was decided, each by name
     elif nxt.factor in _ARMS:
         data["arms"] = _arms(data, nxt, today)
     return data
+
+
+def _on(timing: Data, day: date) -> Data:
+    """The timing from another day on; a repeating campaign runs as long as it did.
+
+    >>> _on({"start": "2026-03-05", "every": "1w", "until": "2026-03-26"}, date(2026, 4, 9))
+    {'start': '2026-04-09', 'every': '1w', 'until': '2026-04-30'}
+    """
+    moved = {**timing, "start": day.isoformat()}
+    if "until" in timing:
+        lasted = date.fromisoformat(timing["until"]) - date.fromisoformat(timing["start"])
+        moved["until"] = (day + lasted).isoformat()
+    return moved
 
 
 def evening_is_free(timing: Mapping[str, Any]) -> bool:
