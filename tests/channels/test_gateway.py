@@ -39,7 +39,7 @@ def gateway(**changes: object) -> dict[str, object]:
 
 
 def channel(fake: GatewayFake, **changes: object) -> GatewayChannel:
-    settings = ChannelSettings(via="http", gateway=gateway(url=fake.url + "/send", **changes), timeout=1, connections=2)
+    settings = ChannelSettings(via="http", gateway=gateway(url=fake.url + "/send", **changes), timeout=2, connections=2)
     return GatewayChannel(settings, pauses=(0.05,))
 
 
@@ -67,7 +67,7 @@ def send(channel: GatewayChannel, *messages: Message) -> list[Receipt]:
         ("2001", Outcome.REJECTED, "200 2001", "stop", 0),
         ("4004", Outcome.REJECTED, "200 4004", "", 0),
         ("9999", Outcome.UNKNOWN, "200 9999", "", 0),
-        ("hang", Outcome.UNKNOWN, "no answer within 1 s", "", 1),
+        ("hang", Outcome.UNKNOWN, "no answer within 2 s", "", 1),
         ("close", Outcome.UNKNOWN, "connection lost before the answer (ServerDisconnectedError)", "", 1),
         ("truncated", Outcome.UNKNOWN, "connection lost before the answer (ClientPayloadError)", "", 1),
         ("503", Outcome.UNKNOWN, "503", "", 0),

@@ -39,7 +39,7 @@ def fake() -> Iterator[SendgridFake]:
 def settings(host: str, **changes: object) -> ChannelSettings:
     values: dict[str, object] = {
         "via": "sendgrid", "host": host, "api_key_env": "SENDGRID_KEY", "sender": "优选 <news@m.example.com>",
-        "connections": 2, "timeout": 1.0,
+        "connections": 2, "timeout": 2.0,
     }  # fmt: skip
     return ChannelSettings(**{**values, **changes})
 
@@ -75,8 +75,8 @@ def send(channel: Channel, *messages: Message) -> list[Receipt]:
     [
         ("fine", Outcome.ACCEPTED, "202", 1),
         ("slow", Outcome.ACCEPTED, "202", 1),
-        ("hang", Outcome.UNKNOWN, "no answer within 1 s", 1),
-        ("drip", Outcome.UNKNOWN, "no answer within 1 s", 1),
+        ("hang", Outcome.UNKNOWN, "no answer within 2 s", 1),
+        ("drip", Outcome.UNKNOWN, "no answer within 2 s", 1),
         ("close", Outcome.UNKNOWN, "connection lost before the answer (ServerDisconnectedError)", 1),
         ("reset", Outcome.UNKNOWN, "connection lost before the answer (ClientOSError)", 1),
         ("truncated", Outcome.UNKNOWN, "connection lost before the answer (ClientPayloadError)", 1),
@@ -188,7 +188,7 @@ class TestTooMany:
         begun = time.monotonic()
         (receipt,) = send(channel(fake), mail("once-429.li@mail.example"))
         assert receipt.outcome is Outcome.ACCEPTED
-        assert 0.5 < time.monotonic() - begun < 4
+        assert 0.5 < time.monotonic() - begun < 20
         assert fake.recipients() == ["once-429.li@mail.example"]
 
     def test_holds_everybody_back(self, fake: SendgridFake) -> None:

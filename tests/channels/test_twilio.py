@@ -39,7 +39,7 @@ def fake() -> Iterator[TwilioFake]:
 def settings(host: str, **changes: object) -> ChannelSettings:
     values: dict[str, object] = {
         "via": "twilio", "host": host, "account_sid_env": "TWILIO_ACCOUNT", "api_key_env": "TWILIO_KEY",
-        "api_secret_env": "TWILIO_SECRET", "messaging_service": SERVICE, "connections": 2, "timeout": 1.0,
+        "api_secret_env": "TWILIO_SECRET", "messaging_service": SERVICE, "connections": 2, "timeout": 2.0,
     }  # fmt: skip
     return ChannelSettings(**{**values, **changes})
 
@@ -72,8 +72,8 @@ def send(channel: Channel, *messages: Message) -> list[Receipt]:
     [
         ("", Outcome.ACCEPTED, "accepted", 1),
         ("slow", Outcome.ACCEPTED, "accepted", 1),
-        ("hang", Outcome.UNKNOWN, "no answer within 1 s", 1),
-        ("drip", Outcome.UNKNOWN, "no answer within 1 s", 1),
+        ("hang", Outcome.UNKNOWN, "no answer within 2 s", 1),
+        ("drip", Outcome.UNKNOWN, "no answer within 2 s", 1),
         ("close", Outcome.UNKNOWN, "connection lost before the answer (ServerDisconnectedError)", 1),
         ("reset", Outcome.UNKNOWN, "connection lost before the answer (ClientOSError)", 1),
         ("truncated", Outcome.UNKNOWN, "connection lost before the answer (ClientPayloadError)", 1),
@@ -208,7 +208,7 @@ class TestTooMany:
         begun = time.monotonic()
         (receipt,) = send(channel(fake), sms(good_for=3_600.0))
         assert receipt.outcome is Outcome.ACCEPTED
-        assert 0.7 < time.monotonic() - begun < 4
+        assert 0.7 < time.monotonic() - begun < 20
         assert fake.recipients() == [TO]
         assert fake.taken[0].validity <= 3_599, "the wait counts"
 

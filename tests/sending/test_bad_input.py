@@ -26,13 +26,13 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mail_project(root: Path, fake: sendgrid_fake.SendgridFake, **changes: object) -> Project:
-    settings = {"host": fake.url, "api_key_env": "SENDGRID_KEY", "timeout": 1, **changes}
+    settings = {"host": fake.url, "api_key_env": "SENDGRID_KEY", "timeout": 2, **changes}
     return write_project(root, via="sendgrid", **settings)
 
 
 def sms_project(root: Path, fake: twilio_fake.TwilioFake) -> Project:
     names = {"account_sid_env": "TWILIO_ACCOUNT", "api_key_env": "TWILIO_KEY", "api_secret_env": "TWILIO_SECRET"}
-    service = {"host": fake.url, "messaging_service": twilio_fake.SERVICE, "timeout": 1}
+    service = {"host": fake.url, "messaging_service": twilio_fake.SERVICE, "timeout": 2}
     return write_project(root, medium="sms", via="twilio", **names, **service)
 
 

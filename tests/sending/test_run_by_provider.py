@@ -41,7 +41,7 @@ class TestSendgrid:
         monkeypatch.setenv("SENDGRID_KEY", sendgrid_fake.KEY)
 
     def project(self, root: Path, fake: sendgrid_fake.SendgridFake) -> object:
-        changes = {"api_key_env": "SENDGRID_KEY", "connections": 4, "timeout": 1}
+        changes = {"api_key_env": "SENDGRID_KEY", "connections": 4, "timeout": 2}
         return write_project(root, via="sendgrid", host=fake.url, **changes)
 
     def test_every_mail_is_taken_once_and_accounted_for(
@@ -97,7 +97,7 @@ class TestTwilio:
 
     def project(self, root: Path, fake: twilio_fake.TwilioFake) -> object:
         names = {"account_sid_env": "TWILIO_ACCOUNT", "api_key_env": "TWILIO_KEY", "api_secret_env": "TWILIO_SECRET"}
-        service = {"messaging_service": twilio_fake.SERVICE, "connections": 4, "timeout": 1}
+        service = {"messaging_service": twilio_fake.SERVICE, "connections": 4, "timeout": 2}
         return write_project(root, medium="sms", via="twilio", host=fake.url, **names, **service)
 
     def message(self, number: int) -> object:
@@ -141,7 +141,7 @@ class TestGateway:
         with running(gateway_fake.GatewayFake()) as fake:
             fake.faults = {"13800100003": "hang", "13800100007": "2001", "13800100011": "once-1011"}
             description = {"url": fake.url, **gateway_fake.GATEWAY}
-            rules = {"signature": "【Shop】", "rules": {"pack": "cn-sms"}, "timeout": 1}
+            rules = {"signature": "【Shop】", "rules": {"pack": "cn-sms"}, "timeout": 2}
             project = write_project(tmp_path, medium="sms", via="http", gateway=description, **rules)
             write_plan(project, messages)
             first = run(tmp_path, capsys)
