@@ -364,3 +364,39 @@ def test_json_of_many_sorts_breaks_nothing(target: Target) -> None:
         assert target.events(body).status_code == 204
     until(lambda: all(row["state"] for row in rows(target.project, inbox)))
     assert target.web.get("/health").status_code == 200
+
+
+def test_a_fault_of_ours_is_told_by_its_place_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The inbox cannot be understood for a while: what comes is kept, and the log names nobody."""
+    import asyncio
+
+    from campanile.messages.tokens import open_key_ring
+    from campanile.responses import service as room
+
+    project = shop(tmp_path, 1)
+
+    def broken(*_args: object, **_options: object) -> None:
+        raise RuntimeError("secret.person@mail.example")
+
+    async def live() -> int:
+        with Ledger.open(project.ledger_place) as ledger:
+            app = room.make_app(project, ledger, open_key_ring(project.home))
+            transport = httpx.ASGITransport(app)
+            async with (
+                app.router.lifespan_context(app),
+                httpx.AsyncClient(transport=transport, base_url="http://t") as web,
+            ):
+                await asyncio.sleep(0.2)
+                path = f"/c/{token(project, Purpose.CLICK, message_id('winback', 0))}"
+                return (await web.get(path)).status_code
+
+    before, room.process = room.process, broken  # type: ignore[assignment]
+    try:
+        assert asyncio.run(live()) == 302
+    finally:
+        room.process = before
+    assert "RuntimeError at test_attackers.py" in caplog.text
+    assert "secret" not in caplog.text
+    assert len(rows(project, inbox)) == 1

@@ -80,7 +80,7 @@ def serve(project: Project, listening: socket.socket, *, processing: bool = True
     if not project.settings.shop.base_url:
         what = "links and signatures need the address at which the world reaches this service"
         raise CampanileError(what, "set shop: base_url: https://… in campanile.yaml")
-    for name in ("uvicorn", "uvicorn.error", __package__ or ""):
+    for name in ("uvicorn", "uvicorn.error", make_app.__module__):
         logging.getLogger(name).addFilter(RedactFilter())
     ring = open_key_ring(project.home, sent=lambda: anything_sent(project.ledger_place))
     with Ledger.open(project.ledger_place, patience=_PATIENCE) as ledger:
