@@ -65,7 +65,7 @@ def _arms(arms: Mapping[str, int]) -> Iterator[str]:
 def _messages(check: RenderCheck) -> Iterator[str]:
     if check.clipped:
         yield f"{check.clipped:,} mails are so large that Gmail cuts them off"
-    smallest, _, largest = check.segments
+    smallest, middle, largest = check.segments
     if largest > 1:
-        parts = str(largest) if smallest == largest else f"{smallest} to {largest}"
+        parts = str(largest) if smallest == largest else f"{smallest} to {largest} (half of them at most {middle})"
         yield f"an SMS takes {parts} parts, each paid for"
