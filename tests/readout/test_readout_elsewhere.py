@@ -116,6 +116,27 @@ def test_rates_are_those_of_the_published_table(readout: dict[str, Any]) -> None
     assert [of(found, "visit", arm)["p_adjusted"] for arm in list(ARMS)[1:]] == pytest.approx(list(holm), rel=1e-6)
 
 
+def test_numbers_of_a_parquet_file_are_what_their_digits_say(tmp_path: Path) -> None:
+    """Also amounts that add up to more than eight bytes hold, empty cells, and sums of money with many decimals."""
+    rng = np.random.default_rng(3)
+    amounts = rng.choice([0, 1e11, 123456789.123456, -5.5, 0.000001, np.nan, 3e9 + 0.25], 2000)
+    frame = pd.DataFrame(
+        {
+            "segment": np.where(rng.random(2000) < 0.3, "No E-Mail", "Mens E-Mail"),
+            "visit": (rng.random(2000) < 0.1).astype(int),
+            "spend": np.where(rng.random(2000) < 0.2, rng.lognormal(4, 2, 2000).round(2), 0),
+            "other": amounts,
+        }
+    )
+    metrics = {**SPEC["metrics"], "other": {"column": "other", "kind": "money", "negative": True}}
+    changes = {"metrics": metrics, "cuts": ..., "split": ..., "economics": ...}
+    found = [read(frame, tmp_path, name=f"units.{kind}", **changes)["arms"] for kind in ("parquet", "csv")]
+    assert found[0] == found[1]
+    by_arm = frame.groupby("segment")["other"].sum()
+    sums = {arm["arm"]: arm["metrics"]["other"]["sum"] for arm in found[0]}
+    assert sums == pytest.approx(by_arm.to_dict())
+
+
 def test_the_cells_are_read_once_into_a_file_that_is_removed(
     units: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,8 @@ _ByMetric = dict[str, dict[int, tuple[int, int]]]
 
 _TRUE, _FALSE = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
 _LARGEST = 1e12
+#: Below it a number with six decimals, times a million, is the whole number that it means but for a twentieth.
+_EXACT = 1e9
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class UnitsTable:
         for name in self.spec.metrics:
             column = cast(ir.IntegerColumn, rows[_metric(name)])
             figures |= {
-                f"sum {name}": column.sum(),
+                f"sum {name}": column.sum().cast("decimal(38, 0)"),
                 f"var {name}": column.cast("float64").var(how="sample"),
                 f"nonzero {name}": (column != 0).sum(),
                 f"negative {name}": (column < 0).sum(),
@@ -155,16 +157,15 @@ def read_units(path: Path, spec: ElsewhereSpec) -> UnitsTable:
 
 def _typed(table: ir.Table, spec: ElsewhereSpec) -> ir.Table:
     """The cells as figures; beside each metric whether its cell says something else."""
-    rows = table.select(
+    cells = {name: table[metric.column] for name, metric in spec.metrics.items()}
+    figures = {name: _figure(cells[name], metric) for name, metric in spec.metrics.items()}
+    return table.select(
         arm=_text(table[spec.units.arm]),
         **({"unit": _text(table[spec.units.unit])} if spec.units.unit else {}),
         **{_cut(name): _text(table[name]).fill_null(UNKNOWN) for name in spec.cuts},
-        **{f"text {name}": _text(table[metric.column]) for name, metric in spec.metrics.items()},
+        **{_metric(name): figure for name, figure in figures.items()},
+        **{_wrong(name): figure.isnull() & _said(cells[name]) for name, figure in figures.items()},
     )
-    figures = {_metric(name): _figure(rows[f"text {name}"], metric) for name, metric in spec.metrics.items()}
-    typed = rows.mutate(**figures)
-    wrong = {_wrong(name): typed[f"text {name}"].notnull() & typed[_metric(name)].isnull() for name in spec.metrics}
-    return typed.mutate(**wrong).drop(*(f"text {name}" for name in spec.metrics))
 
 
 def _known(arms: Mapping[str | None, int]) -> dict[str, int]:
@@ -184,9 +185,31 @@ def _text(column: ir.Value) -> ir.StringValue:
     return cast(ir.StringValue, engine.trimmed(cast(ir.StringValue, column.cast("string"))).nullif(""))
 
 
-def _figure(text: ir.Value, metric: TableMetric) -> ir.IntegerValue:
-    """The cell in millionths, a rate as 0 or 1; NULL when it says no such figure."""
-    words = cast(ir.StringValue, text)
+def _is_number(cell: ir.Value) -> bool:
+    return bool(cell.type().is_integer() or cell.type().is_floating())
+
+
+def _said(cell: ir.Value) -> ir.BooleanValue:
+    """Whether anything stands in the cell."""
+    return cell.notnull() if _is_number(cell) else _text(cell).notnull()
+
+
+def _figure(cell: ir.Value, metric: TableMetric) -> ir.IntegerValue:
+    """The cell in millionths, a rate as 0 or 1; NULL when it says no such figure.
+
+    Numbers of a Parquet file are taken as they are where that is exact; others, and all text, by their digits.
+    """
+    slow = _by_digits(_text(cell), metric)
+    if not _is_number(cell):
+        return slow
+    number = cast(ir.FloatingValue, cell.cast("float64"))
+    if metric.kind == "rate":
+        return cast(ir.IntegerValue, ibis.cases((number == 1, 1), (number == 0, 0), else_=slow).cast("int64"))
+    fast = (number * SCALE).round(0).cast("int64")
+    return cast(ir.IntegerValue, ibis.ifelse(number.abs() < _EXACT, fast, slow))
+
+
+def _by_digits(words: ir.StringValue, metric: TableMetric) -> ir.IntegerValue:
     number = cast(ir.FloatingValue, words.try_cast("float64"))
     if metric.kind == "rate":
         low = words.lower()
