@@ -228,8 +228,8 @@ def named(metric: str) -> str:
 def metric_label(metric: str, text: str) -> Label:
     """The label of a metric in these words; that of a shop's own has no definition here, the registered plan has it.
 
-    >>> metric_label("store_visits", "Store visits (primary)")
-    Label(text='Store visits (primary)', key='')
+    >>> metric_label("store_visits", "Store visits (primary)").text
+    'Store visits (primary)'
     """
     return Label(text, metric if metric in DEFINITIONS else "")
 
