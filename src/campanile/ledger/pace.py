@@ -15,6 +15,8 @@ from campanile.ledger import tables
 from campanile.ledger.engine import Database
 from campanile.ledger.rules import Rate
 
+#: Seconds worth of tokens that a worker waits for.
+_MOMENT = 0.1
 _NAMED = select(tables.pace).where(tables.pace.c.name.in_(bindparam("names", expanding=True)))
 
 
@@ -57,7 +59,9 @@ class Buckets:
             tokens = self._tokens[rate.name]
             if tokens < wanted:
                 count = min(count, int(tokens))
-                wait = max(wait, (min(wanted, rate.burst, 1.0) - tokens % 1.0) / (rate.per_second or 1.0))
+                # For a few at once: a commit for each would cost more than it lets through.
+                few = min(wanted, rate.burst, max(1.0, _MOMENT * (rate.per_second or 1.0)))
+                wait = max(wait, (few - tokens % 1.0) / (rate.per_second or 1.0))
         return Allowed(count, wait)
 
     def take(self, count: int) -> None:
