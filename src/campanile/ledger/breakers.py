@@ -19,6 +19,8 @@ from campanile.spec.sending import Breaker, Breakers
 ASKED_TO_WAIT = "asked to wait"
 #: How a delivery ends that did not reach anybody.
 _BOUNCED = ("bounced", "bounced_after_delivery", "rejected", "failed")
+#: Of other plans at the same time there may be so many times as many answers as this one's.
+_AMONG = 3
 #: Details of attempts that no provider has answered.
 _OURS = ("not handed over", "the sender stopped")
 
@@ -91,10 +93,17 @@ def weigh_reports(reports: Reports, breakers: Breakers) -> str | None:
     return None
 
 
-def tripped(ledger: Ledger, plan_id: str, breakers: Breakers) -> str | None:
-    """Why the plan must be paused by what its providers have said since it was resumed last; None when it may go on."""
-    answers = _latest(ledger, plan_id, max(breakers.bounces.of, breakers.filtered.of))
-    return weigh(answers, breakers) or weigh_reports(_reports(ledger, plan_id, breakers), breakers)
+def tripped(ledger: Ledger, plan_id: str, breakers: Breakers, *, reports: bool = True) -> str | None:
+    """Why the plan must be paused by what its providers have said since it was resumed last; None when it may go on.
+
+    Args:
+        ledger: The ledger.
+        plan_id: The plan.
+        breakers: The limits.
+        reports: Whether to count what came back as well, which takes longer the more there is.
+    """
+    why = weigh(_latest(ledger, plan_id, max(breakers.bounces.of, breakers.filtered.of)), breakers)
+    return why or (weigh_reports(_reports(ledger, plan_id, breakers), breakers) if reports else None)
 
 
 def _share(breaker: Breaker) -> str:
@@ -132,15 +141,23 @@ def _is_error(answer: Answer) -> bool:
 
 
 def _latest(ledger: Ledger, plan_id: str, count: int) -> list[Answer]:
-    message, attempt = tables.message.c, tables.attempt.c
+    """The plan's among the latest answers of all plans, so that looking costs the same however many there were."""
+    attempt = tables.attempt.c
     with ledger.reading() as connection:
         since = resumed(connection, plan_id)[0]
+        latest = (
+            select(attempt.message_id, attempt.outcome, attempt.detail, attempt.serial)
+            .where(attempt.serial > since)
+            .order_by(attempt.serial.desc())
+            .limit(_AMONG * count)
+            .subquery()
+        )
         query = (
-            select(attempt.outcome, attempt.detail)
-            .join(tables.message, message.message_id == attempt.message_id)
-            .where(attempt.serial > since, message.plan_id == plan_id, attempt.detail.not_in(_OURS))
-            .where(attempt.detail.not_like(f"{ASKED_TO_WAIT}%"))
-            .order_by(attempt.serial.desc(), attempt.message_id)
+            select(latest.c.outcome, latest.c.detail)
+            .join(tables.message, tables.message.c.message_id == latest.c.message_id)
+            .where(tables.message.c.plan_id == plan_id, latest.c.detail.not_in(_OURS))
+            .where(latest.c.detail.not_like(f"{ASKED_TO_WAIT}%"))
+            .order_by(latest.c.serial.desc())
             .limit(count)
         )
         return [Answer(Outcome(row.outcome), row.detail) for row in connection.execute(query)]

@@ -41,8 +41,8 @@ CLAIM = 200
 GRACE = 10.0
 #: Seconds that answers wait for others to be committed together.
 _MOMENT = 0.1
-#: Seconds, or answers, between two looks at the breakers.
-_SECOND, _MANY = 1.0, 200
+#: Seconds, or answers, between two looks at the latest answers; seconds between two at what came back.
+_SECOND, _MANY, _REPORTS = 1.0, 200, 15.0
 #: Seconds that a run waits when its provider asks for time.
 PATIENCE = 120.0
 #: Seconds between attempts to write answers down when the ledger fails.
@@ -124,7 +124,7 @@ class _Sender:
         #: Rendered, and not yet let go by the pace.
         self._ready: dict[str, Message] = {}
         self._begin_at = 0.0
-        self._look_at, self._unlooked = 0.0, 0
+        self._look_at, self._unlooked, self._reports_at = 0.0, 0, 0.0
         # One thread: commits wait for the disk while hand-overs go on, and never for each other.
         self._clerk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
 
@@ -184,7 +184,10 @@ class _Sender:
         if breakers is None or not due:
             return
         self._look_at, self._unlooked = time.monotonic() + _SECOND, 0
-        why = await self._clerically(partial(tripped, job.ledger, job.plan.plan_id, breakers))
+        reports = now or time.monotonic() >= self._reports_at
+        if reports:
+            self._reports_at = time.monotonic() + _REPORTS
+        why = await self._clerically(partial(tripped, job.ledger, job.plan.plan_id, breakers, reports=reports))
         if why is not None:
             await self._clerically(partial(pause, job.ledger, job.plan, who="breaker", why=why, now=job.now()))
             self._stop.set()
