@@ -394,6 +394,8 @@ def chart(years: Sequence[Mapping[str, list[float]]]) -> str:
             axes.annotate(name, (ROUNDS, mean[-1]), (5, -3), textcoords="offset points")
         axes.set(xlabel="round", ylabel="cumulative profit, thousand CNY a shop", xlim=(1, ROUNDS + 2.6))
         axes.axhline(0, color="0.6", linewidth=0.8)
+        axes.set_xticks(range(1, ROUNDS + 1))
+        axes.spines[["top", "right"]].set_visible(False)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"

@@ -10,6 +10,7 @@ from campanile.improve.diagnosis import Diagnosis, Factor
 from campanile.improve.outlook import Metric
 from campanile.improve.parts import PartWord
 from campanile.improve.proposal import Proposal
+from campanile.improve.texts import chance_words
 from campanile.money import Currency
 from campanile.report.document import (
     Account,
@@ -87,7 +88,7 @@ class _Page:
         profit = self.cash.interval(ahead.profit_low, ahead.profit_high)
         figures = (
             KeyFigure(Label("Expected profit"), self.cash.text(ahead.profit), profit),
-            KeyFigure(Label("Chance of a loss"), WHOLE_PERCENT.text(ahead.loss)),
+            KeyFigure(Label("Chance of a loss"), chance_words(ahead.loss)),
             KeyFigure(
                 Label("Customers"), COUNT.text(proposal.sizes.audience), f"{proposal.sizes.in_control:,} in control"
             ),
@@ -106,6 +107,8 @@ class _Page:
             f"Together {self.cash.text(found.gap)}: profit {self.cash.text(found.actual)} against "
             f"{self.cash.text(found.planned)}. The contributions add up to the last cent."
         )
+        if (self.proposal.experiment or {}).get("adjust", "none") != "none":
+            note += " They are of the plain difference, not of the adjusted one that judges."
         table = Table(Label(f"Arm {found.arm} against {found.against}"), columns, rows, note)
         checks = tuple(Paragraph(f"Look first at: {check}.") for check in found.checks)
         return Section("diagnosis", "Why did it come out so?", found.sentence, (table, *checks))
@@ -155,7 +158,7 @@ class _Page:
             WITHHELD if word.today is None else COUNT.text(word.today),
             self.each.text(word.measured),
             self.each.text(word.profit),
-            WHOLE_PERCENT.text(word.chance),
+            chance_words(word.chance),
             word.word,
         )
 
@@ -233,7 +236,7 @@ class _Page:
             KeyFigure(
                 Label("Profit"), self.cash.text(ahead.profit), self.cash.interval(ahead.profit_low, ahead.profit_high)
             ),
-            KeyFigure(Label("Chance of a loss"), WHOLE_PERCENT.text(ahead.loss)),
+            KeyFigure(Label("Chance of a loss"), chance_words(ahead.loss)),
         )  # fmt: skip
         kept = next(word for word in self.proposal.offers if word.chosen).profit
         answer = f"Planned with {kept.kept:.0%} of the measured effect; {kept.campaigns} earlier campaigns of the kind."

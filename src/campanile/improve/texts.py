@@ -42,6 +42,15 @@ def hypothesis(found: Closed, nxt: Next, metric: Metric, money: Money) -> str:
     return f"{lead}{numbers} and earns {earned} per treated customer before fixed cost."
 
 
+def chance_words(chance: float) -> str:
+    """A chance in whole percent, never none and never certain.
+
+    >>> chance_words(0.0004), chance_words(0.256), chance_words(0.9996)
+    ('under 1%', '26%', 'over 99%')
+    """
+    return "under 1%" if chance < 0.01 else "over 99%" if chance > 0.99 else f"{chance:.0%}"
+
+
 def _unit(metric: Metric) -> Unit:
     return PERCENT if metric.variance is None else AVERAGE
 
@@ -52,8 +61,7 @@ def risks(found: Closed, nxt: Next, plan: Sizes, conflicts: Sequence[str], loss:
 
 
 def _risks(found: Closed, nxt: Next, plan: Sizes, conflicts: Sequence[str], loss: float) -> Iterator[str]:
-    chance = "under 1%" if loss < 0.01 else f"{loss:.0%}"
-    yield f"Loss: with a chance of {chance} the wave as a whole loses money."
+    yield f"Loss: with a chance of {chance_words(loss)} the wave as a whole loses money."
     if plan.short:
         power = f"{plan.power:.0%}"
         yield f"Too few customers: the believed effect would be seen with a chance of {power} only."
