@@ -212,3 +212,29 @@ def test_questions_are_answered_by_the_rows_that_every_word_fits() -> None:
     needed = answer(doubtful, []).needed
     assert needed is not None
     assert needed.control > 100_000
+
+
+def test_an_effect_that_fades_is_followed_up_with_content_for_who_did_not_buy(project: Project) -> None:
+    team, found = one_round(3)
+    found = replace(found, readout=replace(found.readout, verdict=Verdict("roll_out", "Yes.", arm="treatment")))
+    whole = next(row for row in rows_of(found) if not row.cut)
+    high = [
+        replace(whole, experiment=f"before-{number}", profit=Estimate(level, 10.0**2))
+        for number, level in enumerate((500.0, 300.0))
+    ]
+    proposal = propose(found, project, Knowledge(tuple(high)), team.today(found, 0))
+    assert proposal.next.kind == "follow_up"
+    assert proposal.campaign is not None
+    assert proposal.campaign["offer"] == {"kind": "content"}
+    assert {"did": "contacted", "where": {"campaign": "year"}, "in": "90d"} in proposal.campaign["target"]["who"]
+    assert problems(project, proposal) == ()
+
+
+def test_a_repeating_campaign_runs_on_for_as_long_as_it_did(project: Project) -> None:
+    timing = {"start": "2026-01-08", "at": "18:30", "every": "1w", "until": "2026-01-29", "again": "30d"}
+    team, found = one_round(3, timing=timing)
+    proposal = propose(found, project, Knowledge(), team.today(found, 0))
+    assert proposal.campaign is not None
+    first, last = (date.fromisoformat(proposal.campaign["timing"][key]) for key in ("start", "until"))
+    assert (last - first).days == 21
+    assert problems(project, proposal) == ()

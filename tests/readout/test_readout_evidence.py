@@ -43,6 +43,15 @@ def test_money_case_comes_out_again_with_curves_and_deviations(tmp_path: Path) -
     assert replace(again, evidence=None) == replace(readout, evidence=None)
 
 
+def test_evidence_of_before_past_campaigns_were_kept_is_still_read(
+    kept: tuple[dict[str, object], Path], tmp_path: Path
+) -> None:
+    values = json.loads(kept[1].read_text(encoding="utf-8"))
+    del values["past"]
+    (tmp_path / "evidence.json").write_text(json.dumps(values), encoding="utf-8")
+    assert jsonable(read_again(tmp_path / "evidence.json"))["comparisons"] == kept[0]["comparisons"]
+
+
 def test_command_needs_no_project(kept: tuple[dict[str, object], Path], tmp_path: Path) -> None:
     before, evidence = kept
     found = CliRunner().invoke(cli, ["readout", "--again", str(evidence), "--json"])

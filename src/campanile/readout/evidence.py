@@ -150,7 +150,7 @@ def _again(values: Mapping[str, Any]) -> Readout:
     first_days = {arm: {int(day): n for day, n in days.items()} for arm, days in values["first_days"].items()}
     channels = _levels(values["channels"])
     effects = Effects(terms, setting.currency, arms, _levels(values["strata"]), cuts, channels)
-    return judged(known, effects, first_days, [Estimate(*lift) for lift in values["past"]])
+    return judged(known, effects, first_days, [Estimate(*lift) for lift in values.get("past", ())])
 
 
 def _setting_values(setting: Setting) -> dict[str, Any]:
