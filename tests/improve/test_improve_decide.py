@@ -104,6 +104,8 @@ def test_control_is_as_large_as_the_question_and_never_too_small_to_measure() ->
     assert sizes(50_000, large, way="try", arms=1, alpha=0.05, power=0.8).control == 0.1
     few = sizes(2_500, large, way="try", arms=1, alpha=0.05, power=0.8)
     assert few.in_control * 0.03 >= 30
+    assert sizes(2_500, large, way="sure", arms=1, alpha=0.05, power=0.8).in_control * 0.03 >= 30
+    assert sizes(50_000, replace(large, lift=0.001), way="sure", arms=1, alpha=0.05, power=0.8).control == 0.1
     assert sizes(50_000, replace(large, lift=-0.01), way="wary", arms=1, alpha=0.05, power=0.8).control == 0.8
     assert sizes(500_000, large, way="roll_out", arms=1, alpha=0.05, power=0.8).control == 0.05
 

@@ -30,11 +30,13 @@ _SMALL = 0.05
 WARY = 0.80
 
 
-#: How much is risked: roll_out (nearly everybody), try (as few in control as it takes), wary (few get it).
-Way = Literal["roll_out", "try", "wary"]
+#: How much is risked: roll_out (nearly everybody), sure (as few in control as can be measured), try (as few as show the
+#: lift), wary (few get it).
+Way = Literal["roll_out", "sure", "try", "wary"]
 #: Shares of control that are tried, and what is taken when none shows the lift.
 _TRIED: Mapping[Way, tuple[tuple[float, ...], float]] = {
     "roll_out": ((_SMALL, ROLLED_OUT), ROLLED_OUT),
+    "sure": (SHARES, ROLLED_OUT),
     "try": (SHARES, _FALLBACK),
     "wary": ((WARY,), WARY),
 }
@@ -134,9 +136,10 @@ def sizes(  # noqa: PLR0913 - what a split depends on, each by name
 
     each = alpha / arms
     tried, otherwise = _TRIED[way]
-    measured = [share for share in tried if way != "try" or metric.measures(at(share)[0])]
+    measured = [share for share in tried if way not in {"sure", "try"} or metric.measures(at(share)[0])]
     shows = [share for share in measured if metric.power(*at(share), each) >= power]
-    share = shows[0] if shows else next((each for each in measured if each >= otherwise), otherwise)
+    least = next((share for share in measured if share >= otherwise), otherwise)
+    share = shows[0] if shows and way != "sure" else least
     return Sizes(
         audience=audience,
         counted=True,

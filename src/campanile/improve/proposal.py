@@ -291,7 +291,7 @@ class _Work:
         ):
             return "roll_out"
         if nxt.kind == "confirm" and money.profit.chance >= CERTAIN:
-            return "roll_out"
+            return "sure"
         return "try" if money.profit.mean > 0 else "wary"
 
     def sizes(self, nxt: Next, metric: Metric, money: Money, parted: tuple[Parting, ...]) -> Sizes:
