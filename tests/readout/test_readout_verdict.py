@@ -13,7 +13,7 @@ from campanile.money import Currency
 from campanile.readout.verdict import ArmCase, Judgement, decide, judge
 from campanile.report.numbers import POINTS, money
 from campanile.report.readout import Check, GuardFinding, Trust
-from campanile.spec.experiment import Rule, rule
+from campanile.spec.rules import Rule, rule
 
 CNY = Currency("CNY")
 FINE = Trust(None, (Check("srm", passed=True, detail="fine", consequence="no verdict"),))

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from campanile.clock import Duration
 from campanile.errors import CampanileError, ProblemsError, UsageError
 from campanile.spec.conditions import InSegment
-from campanile.spec.experiment import METRICS, ExperimentSpec, Guard, Rule, guard, rule
+from campanile.spec.experiment import ExperimentSpec
 from campanile.spec.fields import Unreadable, share
 from campanile.spec.mapping import RowRule, row_rule
 from campanile.spec.policy import Cap
 from campanile.spec.project import load_project
+from campanile.spec.rules import METRICS, Guard, Rule, guard, rule
 from support.small_project import FILES, write_files
 
 ROOT = Path(__file__).parents[2]

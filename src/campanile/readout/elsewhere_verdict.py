@@ -14,8 +14,8 @@ from campanile.readout.verdict import Judgement, judge, overall, ruling
 from campanile.report.elsewhere_words import interval_words, metric_unit, money_words
 from campanile.report.readout import Decision, GuardFinding, Trust, Verdict
 from campanile.spec.elsewhere import PROFIT, ElsewhereSpec
-from campanile.spec.experiment import Rule
 from campanile.spec.fields import percent
+from campanile.spec.rules import Rule
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from campanile.measure.rates import newcombe, wilson
 from campanile.measure.sums import ArmOutcome
 from campanile.readout.terms import Terms, treatments
 from campanile.report.readout import GuardFinding, GuardState
-from campanile.spec.experiment import Guard
+from campanile.spec.rules import Guard
 
 #: What is counted among whom: when an arm stands alone, and when it is set against control; "" is everyone assigned.
 #: Harm among customers written to is that of those customers: who was never written to cannot have left because of it.

@@ -17,7 +17,7 @@ from campanile.readout.terms import treatments
 from campanile.readout.verdict import ArmCase, Judgement, decide, judge
 from campanile.report.effect import change_unit
 from campanile.report.readout import Chances, Readout, Setting
-from campanile.spec.experiment import Rule
+from campanile.spec.rules import Rule
 
 #: Customers by arm and by the day of their first response.
 FirstDays = Mapping[str, Mapping[int, int]]

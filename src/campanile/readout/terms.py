@@ -15,10 +15,11 @@ from campanile.events import CONTROL
 from campanile.measure.outcomes import LIST_MARGIN, list_margin_parts
 from campanile.money import Currency
 from campanile.spec.campaign import Costs
-from campanile.spec.experiment import ExperimentSpec, Rule
+from campanile.spec.experiment import ExperimentSpec
 from campanile.spec.fields import percent
 from campanile.spec.loader import FileReport
 from campanile.spec.own_metrics import METRICS_FILE, OwnMetric, read_own_metrics
+from campanile.spec.rules import Rule
 from campanile.spec.vocabulary import load_vocabulary
 
 

@@ -14,7 +14,7 @@ from campanile.money import Currency
 from campanile.report.definitions import label
 from campanile.report.numbers import PERCENT, Unit, level, money
 from campanile.report.readout import Decision, GuardFinding, Readout, Setting, Trust, Verdict
-from campanile.spec.experiment import Rule
+from campanile.spec.rules import Rule
 
 #: A rule on profit per customer looks ahead, where the fixed cost of this wave does not come again for each customer.
 _FIXED = (

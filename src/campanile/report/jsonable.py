@@ -24,7 +24,7 @@ from campanile.report.readout import (
     Trust,
     Verdict,
 )
-from campanile.spec.experiment import METRICS
+from campanile.spec.rules import METRICS
 
 _MONEY = frozenset({"revenue_per_customer", "margin_per_customer", "profit_per_customer", "order_value"})
 

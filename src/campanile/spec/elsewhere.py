@@ -15,14 +15,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema, fie
 
 from campanile.errors import ProblemsError, UsageError, did_you_mean
 from campanile.spec.check import read_file, validate
-from campanile.spec.experiment import (
-    SHARE_TOLERANCE,
-    GuardText,
-    Power,
-    Rule,
-    Significance,
-    read_rule,
-)
+from campanile.spec.experiment import SHARE_TOLERANCE, GuardText, Power, Significance
 from campanile.spec.fields import (
     Amount,
     ArmName,
@@ -36,6 +29,7 @@ from campanile.spec.fields import (
     percent,
     shown,
 )
+from campanile.spec.rules import Rule, read_rule
 
 #: What the money rule is about; the metrics of the file must not take its name.
 PROFIT = "profit_per_customer"

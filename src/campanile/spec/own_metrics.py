@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from campanile.spec.conditions import EventUse, Measure
-from campanile.spec.experiment import METRICS, MetricKind
 from campanile.spec.fields import Unreadable, name
 from campanile.spec.flow import flow_text
 from campanile.spec.grammar import parse_metric
 from campanile.spec.reading import Report
+from campanile.spec.rules import METRICS, MetricKind
 from campanile.spec.vocabulary import FieldType, Vocabulary
 
 #: The file, relative to the project.
