@@ -28,7 +28,7 @@ class Pace(Spec):
     def held(self) -> float:
         """How many may begin at once after a pause.
 
-        >>> Pace(per_second=14).held, Pace(per_second="0.5").held
+        >>> Pace(per_second=14).held, Pace(per_second=Decimal("0.5")).held
         (14.0, 1.0)
         """
         return float(self.burst or max(Decimal(1), self.per_second))
