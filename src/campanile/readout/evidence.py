@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from campanile import clock
 from campanile.clock import Duration
 from campanile.errors import CampanileError, cure_of
+from campanile.ledger.attribution import ArmAnswers
 from campanile.measure.lift import Estimate
 from campanile.measure.ratio_mismatch import SampleRatio
 from campanile.measure.sums import ArmOutcome, ByLevel
@@ -51,6 +52,7 @@ def evidence_values(
             for found in readout.delivery
         ],
         "deviations": [asdict(found) for found in readout.deviations],
+        "attribution": [asdict(found) for found in readout.attribution],
         "arms": [
             {**statistics_values(arm.statistics), "counts": dict(arm.counts)} for _, arm in sorted(effects.arms.items())
         ],
@@ -146,6 +148,7 @@ def _again(values: Mapping[str, Any]) -> Readout:
         guards=guard_findings(terms, arms, ended=True),
         terms=in_words(terms, setting.currency),
         deviations=tuple(Deviation(**part) for part in values["deviations"]),
+        attribution=tuple(ArmAnswers(**part) for part in values.get("attribution", ())),
     )
     first_days = {arm: {int(day): n for day, n in days.items()} for arm, days in values["first_days"].items()}
     channels = _levels(values["channels"])
