@@ -183,7 +183,8 @@ def test_commands_that_read_make_no_store(tmp_path: Path, command: tuple[str, ..
     deciding = ("--who", "me", "--why", "seen") if command[0] == "resolve" else ()
     done = campanile(command[0], "winback", *command[1:], *deciding, home=tmp_path / "stores")
     assert done.returncode == 1
-    assert f"{tmp_path / 'stores'} has no ledger.sqlite; run `campanile plan winback`, or name" in done.stderr
+    said = f"there is no ledger in {tmp_path / 'stores'} yet; run `campanile plan winback`, or name"
+    assert said in done.stderr
     assert not (tmp_path / "stores").exists()
 
 

@@ -17,6 +17,8 @@ from scipy.special import digamma, gammaln
 
 from campanile.customers.value.fitting import Distinct, Numbers, distinct, most_likely
 
+#: Amounts that differ by less than this share do not vary, and what p and q are then.
+_ALIKE, _SURE = 1e-9, 1e6
 _STARTS = ((6.0, 4.0, 1.0), (1.0, 2.0, 1.0), (2.0, 8.0, 5.0))
 
 
@@ -89,6 +91,9 @@ def fit(spending: Spending) -> SpendModel | None:
     Amounts are measured against their mean while fitting, so that it does not matter what the currency is.
     """
     unit = float(np.average(spending.mean, weights=spending.count))
+    if np.ptp(spending.mean) <= _ALIKE * unit:
+        # The likelihood has no highest point then: it grows with p and q for ever, along models of this one mean.
+        return SpendModel(_SURE, _SURE + 1, unit)
     scaled = Spending(spending.x, spending.mean / unit, spending.count)
     found = most_likely(lambda logs: _log_likelihood(logs, scaled), _STARTS, spending.customers)
     if found is None or found[1] <= 1:
