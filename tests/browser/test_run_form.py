@@ -53,7 +53,7 @@ class Desk:
     def submit(self, run: str) -> str:
         """The state in which the run of that name ended."""
         self.page.get_by_role("button", name="Submit").click()
-        self.page.wait_for_url("**?tab=Runs")
+        self.page.wait_for_url("**?tab=Runs", timeout=120_000)
         return str(wait_for(lambda: self._ended(run), seconds=120, what=f"the end of {run}"))
 
     def _deployment(self) -> Any:

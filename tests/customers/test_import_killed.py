@@ -25,7 +25,9 @@ with CustomerDatabase.open(project) as database:
     print("done", flush=True)
 """
 _COMMAND = """
-import sys
+import signal, sys
+# Who starts tests in the background leaves them deaf to Ctrl-C, and what they start as well.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import campanile.cli.shop, campanile.customers.importing
 from campanile.cli.main import main
 print("ready", flush=True)
