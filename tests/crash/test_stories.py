@@ -39,6 +39,10 @@ def stage(servers: dict[str, tuple[int, Path]], tmp_path: Path) -> Iterator[Call
         yield make
 
 
+#: A sender may be through before its death comes: then the story is told again.
+TRIES = 6
+
+
 def check(account: Account) -> None:
     assert account.kills > 0, "somebody died"
     assert (account.twice, account.lost, account.uncounted, account.beyond) == (0, 0, 0, 0)
@@ -58,7 +62,12 @@ CASES = [
 def test_nobody_gets_it_twice_and_nobody_is_lost(
     stage: Callable[[str, str], Stage], story: Callable[[Stage, int], Account], ledger: str, channel: str
 ) -> None:
-    check(story(stage(ledger, channel), 4))
+    here, account = stage(ledger, channel), Account()
+    for _ in range(TRIES):
+        account.add(story(here, 4))
+        if account.kills:
+            break
+    check(account)
 
 
 @pytest.mark.crash
