@@ -23,7 +23,7 @@ from campanile.events import PlannedMessage
 from campanile.ledger import tables
 from campanile.ledger.addresses import address_key
 from campanile.ledger.response_tables import consent, insert_new, refusal
-from campanile.ledger.store import Ledger
+from campanile.ledger.store import Ledger, plan_record_of
 
 #: How far a refusal goes when it goes beyond one channel or not so far.
 GLOBAL, TOPIC, SIGNATURE = "global", "topic:", "signature:"
@@ -79,8 +79,6 @@ def _by_scope(connection: Connection, messages: Sequence[PlannedMessage]) -> set
 
 def _scopes(connection: Connection, message: PlannedMessage) -> Collection[str]:
     """The topic and the signature of a message, as its plan was frozen."""
-    from campanile.ledger.store import plan_record_of
-
     plan, row = tables.plan, tables.message
     query = select(plan).join(row, row.c.plan_id == plan.c.plan_id).where(row.c.message_id == message.message_id)
     found = connection.execute(query).first()
@@ -97,9 +95,11 @@ def _erased(ledger: Ledger, connection: Connection, messages: Sequence[PlannedMe
     if connection.scalar(kept) is None:
         return set()
     key = erasure_key(ledger, make=False)
-    hashed = {hashed_address(key, message.channel, message.address): message.message_id for message in messages}
-    query = select(table.address).where(table.channel == ERASED, table.address.in_(hashed))
-    return {hashed[address] for address in connection.scalars(query)}
+    hashed = {message.message_id: hashed_address(key, message.channel, message.address) for message in messages}
+    query = select(table.address).where(table.channel == ERASED, table.address.in_(set(hashed.values())))
+    # Several customers may share an address.
+    erased = set(connection.scalars(query))
+    return {message_id for message_id, address in hashed.items() if address in erased}
 
 
 def refused_in(ledger: Ledger, scopes: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -165,7 +165,10 @@ def erasure_key(ledger: Ledger, *, make: bool) -> bytes:
 
 def _make_key(path: Path) -> str:
     key = secrets.token_hex(32)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:  # another process was quicker
+        return path.read_text(encoding="ascii", errors="replace").strip()
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(f"{key}\n")
         file.flush()
