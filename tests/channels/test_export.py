@@ -18,7 +18,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from campanile.channels import ChannelUnavailableError, export
-from campanile.channels.export import JOURNAL, ExportChannel
+from campanile.channels.export import JOURNAL, ExportChannel, strike
 from campanile.events import Message, Outcome, Receipt
 from campanile.spec.settings import ChannelSettings
 from support.plans import message_id
@@ -140,12 +140,13 @@ class TestCrash:
 
         first = channel(tmp_path)
         if at == "_write_list":
-            monkeypatch.setattr(first, "_write_list", die)
+            monkeypatch.setattr(export, "_write_list", die)
         else:
             append = first._append
             monkeypatch.setattr(first, "_append", lambda data: die() if b"list done" in data else append(data))
         with pytest.raises(KeyboardInterrupt):
             hand_over(first, [sms(1), sms(2)])
+        monkeypatch.undo()
         hand_over(channel(tmp_path), [sms(3)])
         found = {name: [row[0] for row in rows(tmp_path, name)[1:]] for name in lists(tmp_path)}
         assert sorted(found["winback-1-001.csv"]) == sorted(message_id("winback", n) for n in (1, 2))
@@ -181,6 +182,66 @@ class TestCrash:
         assert len(listed) == len(set(listed)), "nobody is in two lists"
         assert said - {""} <= set(listed), "nobody who was accepted is missing"
         assert len(said) > 3
+
+
+class TestStrike:
+    """A customer is forgotten: their rows are gone from the journal and from every list."""
+
+    @pytest.mark.parametrize("format_", ["csv", "xlsx"])
+    def test_takes_rows_out_of_lists_and_leaves_the_others_alone(self, tmp_path: Path, format_: str) -> None:
+        hand_over(channel(tmp_path, format=format_), [sms(n, f"secret {n}") for n in range(4)])
+        hand_over(channel(tmp_path, format=format_), [sms(n, f"secret {n}") for n in range(4, 6)])
+        folder = tmp_path / "winback" / "1"
+        second = (folder / f"winback-1-002.{format_}").read_bytes()
+        size = (folder / JOURNAL).stat().st_size
+        assert strike(folder, [message_id("winback", 2), message_id("winback", 77)]) == 1
+        assert strike(folder, [message_id("winback", 2)]) == 0
+        left = {row[0] for row in rows(tmp_path, f"winback-1-001.{format_}")[1:]}
+        assert left == {message_id("winback", n) for n in (0, 1, 3)}
+        assert (folder / f"winback-1-002.{format_}").read_bytes() == second
+        assert (folder / JOURNAL).stat().st_size == size
+        for path in folder.iterdir():
+            assert b"secret 2" not in path.read_bytes()
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        receipts = hand_over(channel(tmp_path, format=format_), [sms(3), sms(6)])
+        assert [receipt.detail for receipt in receipts] == ["written before", "written"]
+        assert [row[0] for row in rows(tmp_path, f"winback-1-003.{format_}")[1:]] == [message_id("winback", 6)]
+
+    def test_takes_out_what_is_in_no_list_yet(self, tmp_path: Path) -> None:
+        hand_over(channel(tmp_path), [sms(n) for n in range(3)], close=False)
+        assert strike(tmp_path / "winback" / "1", [message_id("winback", 1)]) == 1
+        asyncio.run(channel(tmp_path).close())
+        listed = [row[0] for name in lists(tmp_path) for row in rows(tmp_path, name)[1:]]
+        assert sorted(listed) == sorted(message_id("winback", n) for n in (0, 2))
+
+    def test_makes_no_list_that_somebody_has_taken_away(self, tmp_path: Path) -> None:
+        hand_over(channel(tmp_path), [sms(1), sms(2)])
+        (tmp_path / "winback" / "1" / "winback-1-001.csv").unlink()
+        assert strike(tmp_path / "winback" / "1", [message_id("winback", 1)]) == 1
+        assert lists(tmp_path) == []
+
+    @pytest.mark.parametrize("at", ["_write_list", "os.pwrite"])
+    def test_killed_it_can_be_done_again(self, tmp_path: Path, at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def die(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        folder, gone = tmp_path / "winback" / "1", [message_id("winback", 1)]
+        hand_over(channel(tmp_path), [sms(1, "secret"), sms(2)])
+        (folder / ".winback-1-002.csv.part").write_text("secret")
+        owner, _, name = at.rpartition(".")
+        with monkeypatch.context() as patch:
+            patch.setattr(export.os if owner else export, name, die)
+            with pytest.raises(KeyboardInterrupt):
+                strike(folder, gone)
+        assert strike(folder, gone) == 1
+        assert all(b"secret" not in path.read_bytes() for path in folder.iterdir())
+        assert [row[0] for row in rows(tmp_path, "winback-1-001.csv")[1:]] == [message_id("winback", 2)]
+
+    def test_waits_for_a_run_that_writes(self, tmp_path: Path) -> None:
+        first = channel(tmp_path)
+        hand_over(first, [sms(1)], close=False)
+        with pytest.raises(ChannelUnavailableError, match="another process writes to"):
+            strike(tmp_path / "winback" / "1", [message_id("winback", 1)])
 
 
 class TestUnavailable:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from campanile import clock
+from campanile.channels import OutboxChannel, SmtpChannel
+from campanile.channels.export import ExportChannel
+from campanile.channels.gateway import GatewayChannel
+from campanile.channels.sendgrid import SendgridChannel
+from campanile.channels.twilio import TwilioChannel
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.importing import import_tables
 from campanile.errors import CampanileError
@@ -19,10 +26,11 @@ from campanile.ledger.refusals import KEY_VARIABLE
 from campanile.readout.read import read_out
 from campanile.report.jsonable import jsonable
 from campanile.responses import own
-from campanile.responses.forget import disclose, forget, forget_again
+from campanile.responses.forget import _ASK, disclose, forget, forget_again
 from campanile.responses.inbox import Arrival, keep
 from campanile.responses.process import process
 from campanile.sending.run import run_campaign
+from campanile.spec.channel_settings import Via
 from campanile.spec.project import Project
 from conftest import AFTER, DUE, planned
 
@@ -132,6 +140,8 @@ def test_without_the_key_of_hashes_nothing_is_sent(sent: Project, monkeypatch: p
             refused(ledger, connection, [again])
         monkeypatch.setenv(KEY_VARIABLE, written)
         assert refused(ledger, connection, [again, message(2)]) == {again.message_id}
+        shared = message(3, address=person["address"].upper())
+        assert refused(ledger, connection, [again, shared, message(2)]) == {again.message_id, shared.message_id}
 
 
 def test_forgetting_twice_or_after_a_kill_comes_to_the_same(sent: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,10 +161,48 @@ def test_forgetting_twice_or_after_a_kill_comes_to_the_same(sent: Project, monke
     forgotten(sent, person["customer_id"])
     assert figures(sent) == before
     assert len(list((sent.home / "snapshots" / "winback").glob("*.parquet"))) == 1
+    assert [path for path in (sent.home / "outbox").rglob("*") if person["message_id"] in path.name] == []
 
 
 def _killed(*_args: object, **_options: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_exported_lists_forget_too_and_whoever_has_them_is_named(shop: Project) -> None:
+    mail = shop.settings.channels["email"].model_copy(update={"via": "export"})
+    channels = {**shop.settings.channels, "email": mail}
+    project = replace(shop, settings=shop.settings.model_copy(update={"channels": channels}))
+    planned(project)
+    run_campaign(project, "winback", mode="send", now=lambda: DUE + timedelta(hours=5))
+    with Ledger.open(project.ledger_place) as ledger:
+        person = somebody(ledger)
+    files = [path for path in project.outbox_dir.rglob("*") if path.is_file()]
+    assert sum(person["address"].encode() in path.read_bytes() for path in files) == 2, "the journal and one list"
+    done = forgotten(project, person["customer_id"])
+    assert list(done.ask) == ["whoever was given the lists of `via: export`: erase the customer from them"]  # type: ignore[attr-defined]
+    assert done.files >= 1  # type: ignore[attr-defined]
+    for path in files:
+        assert person["address"].encode() not in path.read_bytes()
+        assert person["message_id"].encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize(("channel", "who"), [("gateway", "the SMS gateway"), ("smtp", "the mail server")])
+def test_whoever_took_a_message_is_named_even_when_they_gave_it_no_id(sent: Project, channel: str, who: str) -> None:
+    with Ledger.open(sent.ledger_place) as ledger:
+        person = somebody(ledger)
+        mine = tables.attempt.c.message_id == person["message_id"]
+        with ledger.writing() as connection:
+            connection.execute(update(tables.attempt).where(mine).values(channel=channel, provider_id=""))
+    (asked,) = forgotten(sent, person["customer_id"]).to_json()["ask"]  # type: ignore[attr-defined]
+    assert asked["who"].startswith(who)
+    assert asked["ids"] == []
+
+
+def test_every_way_to_send_says_whom_to_ask() -> None:
+    ways = (ExportChannel, GatewayChannel, OutboxChannel, SendgridChannel, SmtpChannel, TwilioChannel)
+    assert len(ways) == len(get_args(Via))
+    # What an outbox holds is removed.
+    assert set(_ASK) == {way.name for way in ways} - {"outbox"}
 
 
 def test_a_person_is_told_everything(sent: Project, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Lists of messages for others to send: direct mail, call centres, gateways without an interface.
 
 A message is accepted once its row is in the journal and the journal on the disk, and it is there once however often it
-is handed over. When a run ends, the rows that are in no list yet become one: whole, under a number of its own, never
-changed afterwards. So whoever takes every list once writes to everybody once.
+is handed over. When a run ends, the rows that are in no list yet become one: whole, under a number of its own, changed
+afterwards only to forget somebody. So whoever takes every list once writes to everybody once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from campanile.channels.base import ChannelUnavailableError
 from campanile.channels.xlsx import MOST_IN_A_CELL, MOST_ROWS, write_xlsx
-from campanile.errors import cure_of
+from campanile.errors import CampanileError, cure_of
 from campanile.events import Message, Outcome, Receipt
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ JOURNAL = "messages.journal"
 COLUMNS = ("message_id", "to", "subject", "text", "html")
 #: Begins of a cell that a spreadsheet takes for a formula.
 _FORMULA = tuple("=+-@\t\r＝＋－＠")
-_BEGUN, _DONE = "list begun", "list done"
+_BEGUN, _DONE, _STRUCK = "list begun", "list done", "struck"
 
 
 @dataclass
@@ -118,15 +118,7 @@ class ExportChannel:
 
     def _open(self) -> None:
         path = self.folder / JOURNAL
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        journal = io.FileIO(handle, "r+")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            journal.close()
-            what = f"another process writes to {self.folder}"
-            raise ChannelUnavailableError(what, "wait until it is done, then run again") from None
-        self._journal = journal
+        self._journal = journal = _locked(path)
         whole = 0
         for line, entry in _entries(path):
             whole += len(line)
@@ -163,7 +155,7 @@ class ExportChannel:
         name = f"{self.folder.parent.name}-{self.folder.name}-{number + 1:03d}.{self._format}"
         if begun is None:
             self._append(_line({_BEGUN: name, "until": until}))
-        self._write_list(self.folder / name, start, until)
+        _write_list(self.folder, name, (start, until))
         self._append(_line({_DONE: name, "until": until}))
         return True
 
@@ -181,37 +173,94 @@ class ExportChannel:
             end, rows = end + len(line), rows + 1
         return end if rows else start
 
-    def _write_list(self, path: Path, start: int, until: int) -> None:
-        rows = self._rows(start, until)
-        draft = path.with_name(f".{path.name}.part")
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-        if self._format == "xlsx":
-            write_xlsx(draft, rows)
-        else:
-            with draft.open("w", encoding="utf-8-sig", newline="", errors="replace") as file:
-                csv.writer(file, quoting=csv.QUOTE_ALL).writerows(map(harmless, rows))
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def _rows(self, start: int, until: int) -> Iterator[list[str]]:
-        yield list(COLUMNS)
-        at = start
-        for line, entry in _entries(self.folder / JOURNAL, start):
-            if at >= until:
-                return
-            at += len(line)
-            if "message_id" in entry:
-                yield [entry[name] for name in COLUMNS]
-
     def _unavailable(self, error: OSError) -> ChannelUnavailableError:
         what = f"the lists in {self.folder} cannot be written ({error.strerror})"
         return ChannelUnavailableError(what, f"{cure_of(error)}; then run again: no row is lost, and none comes twice")
+
+
+def strike(folder: Path, message_ids: Collection[str]) -> int:
+    """How many rows are gone from the journal and the lists of a folder, as if they had never been handed over.
+
+    The only change that a list ever sees. Killed at any moment it can be done again, and comes to the same end.
+
+    Raises:
+        CampanileError: A run writes to the folder, or it cannot be written.
+    """
+    path, theirs = folder / JOURNAL, set(message_ids)
+    try:
+        journal = _locked(path)
+        try:
+            found = [(at, len(line)) for at, line, entry in _placed(path) if entry.get("message_id") in theirs]
+            for draft in folder.glob(".*.part"):  # of somebody who was killed
+                draft.unlink()
+            for name, (start, until) in _lists(path).items() if found else ():
+                if (folder / name).exists() and any(start <= at < until for at, _ in found):
+                    _write_list(folder, name, (start, until), without=theirs)
+            for at, length in found:
+                os.pwrite(journal.fileno(), _line({_STRUCK: True}).strip().ljust(length - 1) + b"\n", at)
+            os.fsync(journal.fileno())
+        finally:
+            journal.close()
+    except OSError as error:
+        raise CampanileError(f"the lists in {folder} cannot be written ({error.strerror})", cure_of(error)) from None
+    return len(found)
+
+
+def _locked(path: Path) -> io.FileIO:
+    """The journal, for this process alone; ChannelUnavailableError while another one has it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    journal = io.FileIO(handle, "r+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        journal.close()
+        what = f"another process writes to {path.parent}"
+        raise ChannelUnavailableError(what, "wait until it is done, then run again") from None
+    return journal
+
+
+def _lists(path: Path) -> dict[str, tuple[int, int]]:
+    """Where in the journal the rows of each list stand, also of one that was only begun."""
+    found: dict[str, tuple[int, int]] = {}
+    start = 0
+    for _, entry in _entries(path):
+        name = entry.get(_DONE) or entry.get(_BEGUN)
+        if name:
+            found[name] = (start, entry["until"])
+        if _DONE in entry:
+            start = entry["until"]
+    return found
+
+
+def _write_list(folder: Path, name: str, span: tuple[int, int], without: Collection[str] = ()) -> None:
+    """Writes a list whole: the rows of a span of the journal, but for those left out."""
+    path = folder / name
+    rows = _rows(folder / JOURNAL, span, without)
+    draft = path.with_name(f".{name}.part")
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+    if path.suffix == ".xlsx":
+        write_xlsx(draft, rows)
+    else:
+        with draft.open("w", encoding="utf-8-sig", newline="", errors="replace") as file:
+            csv.writer(file, quoting=csv.QUOTE_ALL).writerows(map(harmless, rows))
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    draft.replace(path)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _rows(path: Path, span: tuple[int, int], without: Collection[str]) -> Iterator[list[str]]:
+    yield list(COLUMNS)
+    start, until = span
+    for at, _, entry in _placed(path, start):
+        if at >= until:
+            return
+        if "message_id" in entry and entry["message_id"] not in without:
+            yield [entry[name] for name in COLUMNS]
 
 
 def row_of(message: Message) -> list[str]:
@@ -240,3 +289,11 @@ def _entries(path: Path, start: int = 0) -> Iterator[tuple[bytes, dict[str, Any]
         for line in file:
             if line.endswith(b"\n"):
                 yield line, json.loads(line)
+
+
+def _placed(path: Path, start: int = 0) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    """The same with where each line begins."""
+    at = start
+    for line, entry in _entries(path, start):
+        yield at, line, entry
+        at += len(line)

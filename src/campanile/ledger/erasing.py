@@ -81,13 +81,23 @@ def addresses_of(ledger: Ledger, customer_ids: Sequence[str]) -> list[tuple[str,
         return [(row.channel, row.address) for row in connection.execute(query.distinct())]
 
 
+def messages_of(ledger: Ledger, customer_ids: Sequence[str]) -> list[str]:
+    """Ids of every message to the customers."""
+    message = tables.message.c
+    with ledger.reading() as connection:
+        return list(connection.scalars(select(message.message_id).where(message.customer_id.in_(customer_ids))))
+
+
 def provider_ids(ledger: Ledger, customer_ids: Sequence[str]) -> list[tuple[str, str]]:
-    """Channel and the provider's id of every hand-over to the customers, so that providers can be asked to erase."""
+    """Channel and the provider's id of every hand-over to the customers, so that providers can be asked to erase.
+
+    The id is "" where the provider named none, or its answer was lost.
+    """
     message, attempt = tables.message.c, tables.attempt.c
     query = (
         select(attempt.channel, attempt.provider_id)
         .join(tables.message, message.message_id == attempt.message_id)
-        .where(message.customer_id.in_(customer_ids), attempt.provider_id != "")
+        .where(message.customer_id.in_(customer_ids))
     )
     with ledger.reading() as connection:
         return [(row.channel, row.provider_id) for row in connection.execute(query)]

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from campanile.channels.export import JOURNAL, strike
 from campanile.customers import erasing as customers
 from campanile.customers.database import CustomerDatabase
 from campanile.customers.engine import parquet_rows
@@ -23,8 +24,9 @@ from campanile.spec.project import Project
 _ASK = {
     "sendgrid": "SendGrid: POST /v3/recipients/erasejob with the mail addresses of the customer",
     "twilio": "Twilio: delete these messages",
-    "http": "the SMS gateway: erase these messages",
+    "gateway": "the SMS gateway: erase these messages",
     "smtp": "the mail server: its logs and queue",
+    "export": "whoever was given the lists of `via: export`: erase the customer from them",
 }
 
 
@@ -37,7 +39,7 @@ class Forgotten:
         rows: Rows of the customer database that now belong to a stranger.
         messages: Messages of the ledger that do.
         snapshots: Assignments that were written anew.
-        files: Rendered messages that were removed.
+        files: Rendered messages that were removed, and rows of exported lists.
         ask: Whom to ask, and the provider's own ids of the messages; printed, and kept nowhere.
     """
 
@@ -82,15 +84,17 @@ def forget(  # noqa: PLR0913 - the stores come from outside
     if not known and not ledgers.strangers_among(ledger, ids):
         raise CampanileError("there is no such customer, in neither store", "look for the id in the shop's own data")
     ask = _whom_to_ask(ledger, ids)
+    # Before the ledger forgets which messages these were: killed in between, nobody could tell any more.
+    files = _remove_files(project, ledgers.messages_of(ledger, ids))
     strangers = {each: ledgers.stranger_of(ledger, each, why=why, now=now) for each in ids}
-    messages: list[str] = []
-    for each, stranger in strangers.items():
-        messages += ledgers.replace_customer(ledger, each, stranger, addresses=addresses, now=now)
+    messages = sum(
+        len(ledgers.replace_customer(ledger, each, stranger, addresses=addresses, now=now))
+        for each, stranger in strangers.items()
+    )
     snapshots = _rewrite_snapshots(project, database, ledger, strangers)
-    files = _remove_files(project, messages)
     rows = customers.replace_customers(database, strangers)
     ledgers.finished(ledger, ids, now)
-    return Forgotten(len(ids), rows, len(messages), snapshots, files, ask)
+    return Forgotten(len(ids), rows, messages, snapshots, files, ask)
 
 
 def forget_again(database: CustomerDatabase, ledger: Ledger) -> int:
@@ -140,7 +144,7 @@ def _whom_to_ask(ledger: Ledger, ids: Sequence[str]) -> dict[str, tuple[str, ...
     asked: dict[str, list[str]] = {}
     for channel, provider_id in ledgers.provider_ids(ledger, ids):
         if channel in _ASK:
-            asked.setdefault(_ASK[channel], []).append(provider_id)
+            asked.setdefault(_ASK[channel], []).extend([provider_id] if provider_id else [])
     return {who: tuple(found) for who, found in sorted(asked.items())}
 
 
@@ -168,9 +172,11 @@ def _rewrite_snapshots(
 
 
 def _remove_files(project: Project, message_ids: Sequence[str]) -> int:
-    """How many rendered messages and pages with samples of them were removed."""
-    found = [path for path in project.outbox_dir.rglob("*") if path.is_file() and path.stem in set(message_ids)]
+    """How many rendered messages, rows of exported lists and pages with samples were removed."""
+    theirs = set(message_ids)
+    struck = sum(strike(journal.parent, theirs) for journal in project.outbox_dir.rglob(JOURNAL))
+    found = [path for path in project.outbox_dir.rglob("*") if path.is_file() and path.stem in theirs]
     found += list((project.home / "previews").glob("*.html"))
     for path in found:
         path.unlink(missing_ok=True)
-    return len(found)
+    return len(found) + struck
