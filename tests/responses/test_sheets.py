@@ -21,14 +21,14 @@ from campanile.ledger.hand_overs import claim, exchange
 from campanile.ledger.repair import recover
 from campanile.plan.make import STEP
 from campanile.plan.make import message_id as planned_id
-from campanile.responses import own
+from campanile.responses import own, show
 from campanile.responses.inbox import Arrival, drop_raw, keep
 from campanile.responses.process import process
 from campanile.responses.reconcile import reconcile
 from campanile.responses.sheets import export_suppressions, import_answers, import_suppressions
 from campanile.spec.campaign import ONLY_WAVE
 from campanile.spec.project import Project
-from support.plans import NOW, message_id, planned
+from support.plans import NOW, message_id, plan_record, planned
 from support.sent_project import write_plan, write_project
 from support.service import shop
 
@@ -74,6 +74,7 @@ def test_a_list_of_addresses_is_in_force_once_and_comes_out_again(ledger: Ledger
     [
         ("channel,address\npost,x\n", "list.csv:2: the channel is none; write one of email, sms"),
         ("channel,address\nemail,secretname\n", "list.csv:2: the address cannot be one of that channel"),
+        ("channel,address,at\nemail,a@b.example,last week\n", "list.csv:2: at is no moment; write it as in 2026-03-05"),
         ("channel,adress\n", "list.csv has no column address"),
         ("channel,address,colour\n", 'list.csv has a column "colour"'),
         ("", "list.csv has no column channel"),
@@ -199,3 +200,14 @@ def test_the_commands_say_what_they_did(project: Project, tmp_path: Path) -> Non
     arms = printed("responses", "show", "winback")["arms"]
     assert isinstance(arms, list)
     assert arms[0]["handed_over"] == 0
+
+
+def test_all_waves_of_a_repeating_campaign_are_shown_together(tmp_path: Path) -> None:
+    plans = [plan_record(plan_id=day, wave=day) for day in ("2026-03-12", "2026-03-05")]
+    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        for number, plan in enumerate(plans):
+            ledger.register(plan, [planned(number)])
+        found = sorted(ledger.plans(), key=lambda plan: plan.wave)
+        arms = answers_of(ledger, found)
+    assert show.text(found, arms).startswith("winback, wave 2026-03-05 to 2026-03-12: what came back")
+    assert show.to_json(found, arms, 100)["wave"] == "2026-03-05 to 2026-03-12"

@@ -104,7 +104,10 @@ def results_command(campaign: str, file: Path, root: Path, home: Path | None, as
 @project_options
 @json_option
 def show_command(campaign: str, root: Path, home: Path | None, as_json: bool) -> None:
-    """Show what the messages of CAMPAIGN came to: delivery, clicks, answers, coupons. None of it is an effect."""
+    """Show what the messages of CAMPAIGN came to: delivery, clicks, answers, coupons. None of it is an effect.
+
+    Of a repeating campaign those of all waves together, as its readout has them.
+    """
     project = open_project(root, home)
     project.campaign(campaign)
     from campanile.ledger.attribution import answers_of
@@ -113,12 +116,13 @@ def show_command(campaign: str, root: Path, home: Path | None, as_json: bool) ->
     from campanile.sending.frozen import planned_record
 
     with Ledger.open(project.ledger_place) as ledger:
-        plan = planned_record(ledger, campaign)
-        arms = answers_of(ledger, [plan])
+        planned_record(ledger, campaign)
+        plans = sorted((plan for plan in ledger.plans() if plan.campaign == campaign), key=lambda plan: plan.wave)
+        arms = answers_of(ledger, plans)
     if as_json:
-        print_json(to_json(plan, arms, project.currency.scale))
+        print_json(to_json(plans, arms, project.currency.scale))
     else:
-        click.echo(text(plan, arms))
+        click.echo(text(plans, arms))
 
 
 @responses_command.command("import")
@@ -128,7 +132,8 @@ def show_command(campaign: str, root: Path, home: Path | None, as_json: bool) ->
 def import_answers_command(file: Path, root: Path, home: Path | None, as_json: bool) -> None:
     """Take answers that were given elsewhere from a FILE: replies, call results, visits, refusals.
 
-    A list with commas. Columns: message_id, or campaign and customer_id; kind (reply, call, visit, stop); at; words.
+    A list with commas. Columns: message_id, or campaign and customer_id, with wave where it repeats; kind (reply, call,
+    visit, stop); at; words.
     """
     project = open_project(root, home)
     from campanile.ledger.store import Ledger

@@ -64,8 +64,9 @@ def import_suppressions(ledger: Ledger, path: Path, *, now: datetime) -> Taken:
             problems.append(Problem(path.name, line, "the channel is none", f"write one of {', '.join(MEDIA)}"))
         elif not _looks_right(channel, address):
             problems.append(Problem(path.name, line, "the address cannot be one of that channel"))
+        elif (at := _moment(row.get("at", ""), now)) is None:
+            problems.append(Problem(path.name, line, "at is no moment", "write it as in 2026-03-05T10:30, or leave it"))
         else:
-            at = _moment(row.get("at", ""), now)
             found.append(Refused(channel, address, row.get("reason") or "imported", f"file {path.name}", at))
         if len(problems) >= _MOST_PROBLEMS:
             break
@@ -170,11 +171,12 @@ def _looks_right(channel: str, address: str) -> bool:
     return 5 <= sum(each.isdigit() for each in address) <= 15
 
 
-def _moment(text: str, otherwise: datetime) -> datetime:
+def _moment(text: str, otherwise: datetime) -> datetime | None:
+    """The moment that a cell says, `otherwise` of an empty one; None when it says something else."""
     try:
         return clock.parse_moment(text, ZoneInfo("UTC")) if text else otherwise
     except ValueError:
-        return otherwise
+        return None
 
 
 def _cell(text: str) -> str:
