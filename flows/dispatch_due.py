@@ -1,4 +1,4 @@
-"""Plans and sends the waves of repeating campaigns whose time has come: what a schedule runs every few minutes."""
+"""Plans and sends the waves whose time has come, and reminders: what a schedule runs every few minutes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from flows.frame import project, without_personal_data
 @flow(
     name="dispatch-due",
     flow_run_name="dispatch-due",
-    description="Plan and send the waves of repeating campaigns whose time has come. Run it as often as you like: no "
-    "wave goes out twice.",
+    description="Plan and send the waves of repeating campaigns whose time has come, and reminders that are due. Run "
+    "it as often as you like: nothing goes out twice.",
     persist_result=False,
 )
 @without_personal_data

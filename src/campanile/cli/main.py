@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("campaigns", "Select, split and freeze a campaign; explain it before anything is sent."),
     "preview": ("campaigns", "Render a campaign's messages for sampled customers."),
     "run": ("campaigns", "Send the frozen plan, or show what would be sent."),
-    "dispatch": ("dispatch", "Plan and send the waves of repeating campaigns whose time has come."),
+    "dispatch": ("dispatch", "Plan and send the waves whose time has come, and reminders that are due."),
     "status": ("campaigns", "Account for every planned message."),
     "pause": ("pausing", "Let a campaign stand still."),
     "resume": ("pausing", "Let a paused campaign go on."),

@@ -1,4 +1,4 @@
-"""The waves of repeating campaigns whose time has come: planned, sent, and never twice.
+"""The waves of repeating campaigns whose time has come, and what was begun and is due again: sent, and never twice.
 
 The schedule is in the campaigns' files, what was done in the ledger. So any number of scanners may look as often as
 they like: the same wave has the same plan, and a message that went out is not due any more.
