@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
+from campanile.measure.counts import normal_quantile
 from campanile.measure.lift import Estimate
 from campanile.measure.pooling import Pooled, pool
 from campanile.measure.prior import lift_readout
@@ -19,7 +20,8 @@ from campanile.measure.prior import lift_readout
 USUAL_SPREAD = 0.005
 #: Fewer earlier campaigns say too little of how much campaigns differ.
 ENOUGH = 3
-_RARE = 1.959963984540054
+#: Spreads beyond which an effect is rare: 95% are nearer.
+_RARE = normal_quantile(0.05)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Belief:
         """The belief in the figure plus a known constant."""
         return Belief(self.mean + constant, self.variance, self.measured, self.kept, self.campaigns)
 
-    def limits(self, reach: float = 1.959963984540054) -> tuple[float, float]:
+    def limits(self, reach: float = _RARE) -> tuple[float, float]:
         """Lower and upper limit, 95% unless told otherwise."""
         return self.mean - reach * math.sqrt(self.variance), self.mean + reach * math.sqrt(self.variance)
 

@@ -93,18 +93,10 @@ def offer_words(offer: Mapping[str, Any]) -> str:
     >>> offer_words({"kind": "coupon", "amount": 50}), offer_words({"kind": "percent", "off": "10%"})
     ('coupon 50', 'percent 10%')
     """
-    value = offer.get("amount", offer.get("off"))
-    return (
-        offer["kind"]
-        if value is None
-        else f"{offer['kind']} {value:g}"
-        if _is_number(value)
-        else (f"{offer['kind']} {value}")
-    )
-
-
-def _is_number(value: object) -> bool:
-    return not isinstance(value, str)
+    kind, value = str(offer["kind"]), offer.get("amount", offer.get("off"))
+    if value is None:
+        return kind
+    return f"{kind} {value}" if isinstance(value, str) else f"{kind} {value:g}"
 
 
 def kind_of(found: Closed, arm: str) -> tuple[str, str, str]:

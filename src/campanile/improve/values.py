@@ -9,7 +9,7 @@ from typing import Any
 
 from campanile.improve.diagnosis import Diagnosis
 from campanile.improve.parts import Parting
-from campanile.improve.proposal import Proposal
+from campanile.improve.proposal import OfferWord, Proposal
 from campanile.money import Currency
 from campanile.report.jsonable import finite
 
@@ -29,24 +29,8 @@ def proposal_values(proposal: Proposal, files: Iterable[Path]) -> dict[str, Any]
         },
         "factor": proposal.next.factor,
         "diagnosis": _diagnosis(proposal.diagnosis, scale),
-        "target": {
-            "audience": proposal.sizes.audience,
-            "counted_today": proposal.sizes.counted,
-            "left_out": [{"line": line, "lost": lost} for line, lost in proposal.today.waterfall],
-            "parts": [row for parting in proposal.partings for row in _parts(parting, scale)],
-        },
-        "offers": [
-            {
-                "arm": word.arm,
-                "offer": word.offer,
-                "difference": word.rate.measured.mean,
-                "shrunken": word.rate.mean,
-                "profit_per_customer": word.profit.mean / scale,
-                "moved": word.moved,
-                "chosen": word.chosen,
-            }
-            for word in proposal.offers
-        ],
+        "target": _target(proposal, scale),
+        "offers": [_offer(word, scale) for word in proposal.offers],
         "timing": {
             "start": proposal.start.day.isoformat(),
             "reasons": list(proposal.start.reasons),
@@ -71,6 +55,27 @@ def proposal_values(proposal: Proposal, files: Iterable[Path]) -> dict[str, Any]
         "files": [str(path) for path in files],
     }
     return {key: finite(value) for key, value in found.items()}
+
+
+def _target(proposal: Proposal, scale: int) -> dict[str, Any]:
+    return {
+        "audience": proposal.sizes.audience,
+        "counted_today": proposal.sizes.counted,
+        "left_out": [{"line": line, "lost": lost} for line, lost in proposal.today.waterfall],
+        "parts": [row for parting in proposal.partings for row in _parts(parting, scale)],
+    }
+
+
+def _offer(word: OfferWord, scale: int) -> dict[str, Any]:
+    return {
+        "arm": word.arm,
+        "offer": word.offer,
+        "difference": word.rate.measured.mean,
+        "shrunken": word.rate.mean,
+        "profit_per_customer": word.profit.mean / scale,
+        "moved": word.moved,
+        "chosen": word.chosen,
+    }
 
 
 def _diagnosis(found: Diagnosis, scale: int) -> dict[str, Any]:

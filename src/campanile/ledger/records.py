@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from campanile.events import MessageState, PlannedMessage
 from campanile.ledger.rules import NO_RULES, Rate, Rules
@@ -53,6 +53,16 @@ class PlanRecord:
         """What the frozen campaign says under a key; None when nothing."""
         campaign = self.spec.get("campaign")
         return campaign.get(key) if isinstance(campaign, Mapping) else None
+
+    @property
+    def offers(self) -> tuple[Mapping[str, Any], ...]:
+        """The frozen offers: the campaign's, and those of arms that get another."""
+        arms = self.campaign_part("arms")
+        changes = (
+            [change for change in arms.values() if isinstance(change, Mapping)] if isinstance(arms, Mapping) else []
+        )
+        offers = (self.campaign_part("offer"), *(change.get("offer") for change in changes))
+        return tuple(offer for offer in offers if isinstance(offer, Mapping))
 
     def shop_part(self, key: str) -> str:
         """What the frozen settings say of the shop under a key; "" when nothing."""

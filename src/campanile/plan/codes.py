@@ -91,7 +91,4 @@ def _taken(ledger: Ledger, campaign: str, wave: str) -> Iterator[str]:
 
 def hands_out_codes(plan: PlanRecord) -> bool:
     """Whether an offer of the plan, of the campaign or of an arm, gives codes from a file."""
-    arms = plan.campaign_part("arms")
-    changes = arms.values() if isinstance(arms, Mapping) else ()
-    offers = [plan.campaign_part("offer"), *(change.get("offer") for change in changes if isinstance(change, Mapping))]
-    return any(isinstance(offer, Mapping) and offer.get("codes") for offer in offers)
+    return any(offer.get("codes") for offer in plan.offers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from campanile.ledger import Ledger, PlanRecord, tables, variables
 from campanile.ledger.response_tables import coupon, insert_new, redemption
 from campanile.ledger.response_tables import replace as put
+from campanile.ledger.store import plan_record_of
 from campanile.messages.context import ONE_PER_CUSTOMER
 from campanile.messages.tokens import KeyRing
 from campanile.plan.codes import CODE, hands_out_codes
@@ -139,8 +140,6 @@ def _owner(connection: Connection, code: str) -> tuple[str, str, str] | None:
     row = connection.execute(query.where(coupon.c.code == code)).first()
     if row is not None:
         return row.plan_id, row.campaign, row.message_id
-    from campanile.ledger.store import plan_record_of
-
     newest = select(tables.plan).order_by(plan.created_at.desc(), plan.plan_id)
     for found in connection.execute(newest):
         record = plan_record_of(found)
@@ -151,12 +150,7 @@ def _owner(connection: Connection, code: str) -> tuple[str, str, str] | None:
 
 def _codes_of(plan: PlanRecord) -> Iterator[str]:
     """What `code:` says in the offers of a plan: of the campaign and of its arms."""
-    arms = plan.campaign_part("arms")
-    changes = arms.values() if isinstance(arms, Mapping) else ()
-    offers = [plan.campaign_part("offer"), *(change.get("offer") for change in changes if isinstance(change, Mapping))]
-    for offer in offers:
-        if isinstance(offer, Mapping) and offer.get("code"):
-            yield str(offer["code"])
+    return (str(offer["code"]) for offer in plan.offers if offer.get("code"))
 
 
 def _customer(connection: Connection, message_id: str) -> str:

@@ -84,11 +84,7 @@ def _aimless(project: Project) -> Callable[[CampaignSpec], str]:
     """Tells the name of a campaign whose messages have a link that no page was named for; "" of others."""
 
     def name_of(spec: CampaignSpec) -> str:
-        files = [
-            path
-            for arm in ("", *spec.arms)
-            for path in (project.root / "templates").glob(f"{spec.message_for(arm)}.*.j2")
-        ]
+        files = [path for name in spec.templates for path in (project.root / "templates").glob(f"{name}.*.j2")]
         linked = any(_LINK.search(path.read_text(encoding="utf-8", errors="replace")) for path in files)
         return spec.name if linked and not spec.channel.link else ""
 
