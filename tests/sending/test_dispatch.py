@@ -92,8 +92,12 @@ def test_every_due_wave_goes_out_once_and_nobody_gets_two(weekly: Project) -> No
     people = Counter(row["customer_id"] for row in assigned(weekly))
     assert len(people) == 180
     assert set(people.values()) == {1}
-    mails = list((weekly.outbox_dir / "winback").rglob("*.eml"))
-    assert len(mails) == sum(row["arm"] != "control" for row in assigned(weekly))
+    treated = sum(row["arm"] != "control" for row in assigned(weekly))
+    assert len(list((weekly.outbox_dir / "winback").rglob("*.eml"))) == treated
+    words = ["responses", "show", "winback", "--json", "--project", str(weekly.root), "--home", str(weekly.home)]
+    shown = json.loads(CliRunner().invoke(cli, words, catch_exceptions=False).stdout)
+    assert shown["wave"] == "2026-03-05 to 2026-03-19"
+    assert sum(arm["handed_over"] for arm in shown["arms"]) == treated
 
 
 def test_arms_are_those_of_the_customers_own_numbers(weekly: Project, tmp_path: Path) -> None:
